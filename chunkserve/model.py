@@ -119,6 +119,7 @@ class Dataset:
         fill: The fill value.
         offset: Byte offset of contiguous data, ``None`` if never allocated.
         stored: Bytes that contiguous data occupy.
+        blocks: Block shape within the first stored chunk, where the filter is n-dimensional Blosc2.
         plain_edges: Partial edge chunks are stored without filters (H5Pset_chunk_opts).
         mappings: Of a virtual dataset.
         external: Of a dataset with external storage.
@@ -134,6 +135,7 @@ class Dataset:
     fill: Fill = field(default_factory=Fill)
     offset: int | None = None
     stored: int = 0
+    blocks: tuple[int, ...] = ()
     plain_edges: bool = False
     mappings: tuple[Mapping, ...] = ()
     external: tuple[ExternalSegment, ...] = ()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgpack
 import numpy as np
 
-from chunkserve.codecs.frame import HEADER, CannotReframe, Flag, Format, Frame
+from chunkserve.codecs.frame import HEADER, WORD, CannotReframe, Flag, Format, Frame, stored_head
 from chunkserve.errors import Corrupt
 from chunkserve.grid import Shape
 
@@ -61,7 +61,11 @@ def inner_chunk(body: memoryview, nbytes: int) -> memoryview | None:
     if decoded != nbytes or not 0x57 <= header <= len(body):
         raise Corrupt(f"Blosc2 frame of {decoded} bytes, expected {nbytes}")
     if encoded == 0:
-        if len(body) >= header + 40 and body[header + 2] & Flag.STORED and body[header + 39] == _SPECIAL_IN_OFFSET:
+        if (
+            len(body) >= header + 40
+            and body[header + 2] & Flag.STORED
+            and body[header + 39] == _SPECIAL_IN_OFFSET
+        ):
             return None
         raise CannotReframe("Blosc2 frame with a special value")
     return body[header:]
@@ -82,7 +86,9 @@ def read_header(chunk: memoryview, nbytes: int) -> Header:
         return Header(flags, typesize, size, blocksize, cbytes)
     filters = tuple(code for code in chunk[16:22] if code)
     special = chunk[31] >> 4 & 7
-    return Header(flags, typesize, size, blocksize, cbytes, filters, special, bool(chunk[31] & 1 or chunk[30]))
+    return Header(
+        flags, typesize, size, blocksize, cbytes, filters, special, bool(chunk[31] & 1 or chunk[30])
+    )
 
 
 def frame(body: memoryview, nbytes: int) -> Frame:
@@ -91,40 +97,74 @@ def frame(body: memoryview, nbytes: int) -> Frame:
     Raises:
         CannotReframe, Corrupt: As for :func:`chunkserve.codecs.rehead.frame`.
     """
-    chunk = inner_chunk(body, nbytes)
-    if chunk is None:
-        raise CannotReframe("Blosc2 frame of zeros without a chunk")
+    chunk, h, offset = _open(body, nbytes)
     block = block_shape(body)
-    if block is not None and not _contiguous(*block):
+    if block is not None and not in_c_order(*block):
         raise CannotReframe(f"Blosc2 blocks {block[1]} of chunk {block[0]} are not in C order")
-    h = read_header(chunk, nbytes)
-    offset = len(body) - len(chunk)
     if h.flags & _EXTENDED != _EXTENDED:
         return Frame(b"", offset, offset + h.cbytes)
     fmt, shuffle = _kind(h)
     if h.flags & Flag.STORED:
         if h.cbytes != nbytes + _WIDE:
             raise Corrupt("stored Blosc2 chunk of the wrong length")
-        head = HEADER.pack(2, 1, Flag.STORED | Flag.WHOLE_BLOCKS, h.typesize, nbytes, h.blocksize, nbytes + HEADER.size)
+        head = HEADER.pack(
+            2, 1, Flag.STORED | Flag.WHOLE_BLOCKS, h.typesize, nbytes, h.blocksize, nbytes + HEADER.size
+        )
         return Frame(head, offset + _WIDE, offset + h.cbytes)
     starts = _starts(chunk, h)
-    if shuffle == Flag.BITSHUFFLE and any(_block_bytes(h, i) // h.typesize % 8 for i in range(h.blocks)):
-        raise CannotReframe("Blosc2 transposes a block that is no multiple of 8 elements, Blosc does not")
-    if h.split and (h.typesize > _SPLIT_MAX_TYPESIZE or h.blocksize // h.typesize < _SPLIT_MIN_ELEMENTS):
-        raise CannotReframe("Blosc2 splits blocks where Blosc does not")
     for i, start in enumerate(starts):
-        _check_streams(chunk, h, int(start), i)
+        _streams_end(chunk, h, int(start), i, shuffle)
     flags = shuffle | (h.flags & Flag.WHOLE_BLOCKS) | fmt << 5
     head = HEADER.pack(2, 1, flags, h.typesize, nbytes, h.blocksize, h.cbytes - (_WIDE - HEADER.size))
     head += (starts - (_WIDE - HEADER.size)).astype("<i4").tobytes()
     return Frame(head, offset + _WIDE + 4 * h.blocks, offset + h.cbytes)
 
 
+def block_frame(body: memoryview, nbytes: int, block: Shape, i: int) -> Frame:
+    """The Blosc 1 frame of block ``i`` alone, of an n-dimensional chunk whose blocks have the shape ``block``.
+
+    Raises:
+        CannotReframe: The chunk has other blocks, or this one needs Blosc2.
+        Corrupt: As for :func:`frame`.
+    """
+    chunk, h, offset = _open(body, nbytes)
+    if (block_shape(body) or ((), ()))[1] != block or h.flags & _EXTENDED != _EXTENDED:
+        raise CannotReframe("Blosc2 chunk with other blocks than its neighbours")
+    fmt, shuffle = _kind(h)
+    if not 0 <= i < h.blocks or _block_bytes(h, i) != h.blocksize:
+        raise Corrupt(f"Blosc2 chunk has no whole block {i}")
+    if h.flags & Flag.STORED:
+        at = offset + _WIDE + i * h.blocksize
+        if at + h.blocksize > len(body):
+            raise Corrupt("stored Blosc2 chunk of the wrong length")
+        return Frame(stored_head(h.blocksize, h.typesize), at, at + h.blocksize)
+    start = int(_starts(chunk, h)[i])
+    end = _streams_end(chunk, h, start, i, shuffle)
+    flags = shuffle | (h.flags & Flag.WHOLE_BLOCKS) | fmt << 5
+    first = HEADER.size + 4
+    head = HEADER.pack(2, 1, flags, h.typesize, h.blocksize, h.blocksize, first + end - start) + WORD.pack(
+        first
+    )
+    return Frame(head, offset + start, offset + end)
+
+
+def _open(body: memoryview, nbytes: int) -> tuple[memoryview, Header, int]:
+    """The inner chunk, its header, and where it starts in ``body``."""
+    chunk = inner_chunk(body, nbytes)
+    if chunk is None:
+        raise CannotReframe("Blosc2 frame of zeros without a chunk")
+    return chunk, read_header(chunk, nbytes), len(body) - len(chunk)
+
+
 def _kind(h: Header) -> tuple[Format, Flag]:
     fmt = h.flags >> 5
     if h.special:
         raise CannotReframe("Blosc2 chunk of a repeated value")
-    if h.fancy or fmt not in (Format.BLOSCLZ, Format.LZ4, Format.ZLIB, Format.ZSTD) or h.filters not in _FILTERS:
+    if (
+        h.fancy
+        or fmt not in (Format.BLOSCLZ, Format.LZ4, Format.ZLIB, Format.ZSTD)
+        or h.filters not in _FILTERS
+    ):
         raise CannotReframe("Blosc2 features that Blosc 1 does not have")
     return Format(fmt), _FILTERS[h.filters]
 
@@ -142,10 +182,17 @@ def _block_bytes(h: Header, i: int) -> int:
     return min(h.blocksize, h.nbytes - i * h.blocksize)
 
 
-def _check_streams(chunk: memoryview, h: Header, at: int, i: int) -> None:
-    """Refuse blocks that hold runs (a stream length of 0 or below), which Blosc 1 does not know."""
-    count = h.typesize if h.split and _block_bytes(h, i) == h.blocksize else 1
-    for _ in range(count):
+def _streams_end(chunk: memoryview, h: Header, at: int, i: int, shuffle: Flag) -> int:
+    """Where block ``i``, whose streams start at ``at``, ends; refuses what Blosc 1 would decode otherwise.
+
+    A stream length of 0 or below is a run, which Blosc 1 does not know.
+    """
+    nbytes = _block_bytes(h, i)
+    if shuffle == Flag.BITSHUFFLE and nbytes // h.typesize % 8:
+        raise CannotReframe("Blosc2 transposes a block that is no multiple of 8 elements, Blosc does not")
+    if h.split and (h.typesize > _SPLIT_MAX_TYPESIZE or h.blocksize // h.typesize < _SPLIT_MIN_ELEMENTS):
+        raise CannotReframe("Blosc2 splits blocks where Blosc does not")
+    for _ in range(h.typesize if h.split and nbytes == h.blocksize else 1):
         if at + 4 > h.cbytes:
             raise Corrupt("a Blosc2 stream starts outside its chunk")
         (length,) = struct.unpack_from("<i", chunk, at)
@@ -154,6 +201,7 @@ def _check_streams(chunk: memoryview, h: Header, at: int, i: int) -> None:
         at += 4 + length
         if at > h.cbytes:
             raise Corrupt("a Blosc2 stream ends outside its chunk")
+    return at
 
 
 def block_shape(body: memoryview) -> tuple[Shape, Shape] | None:
@@ -178,7 +226,7 @@ def block_shape(body: memoryview) -> tuple[Shape, Shape] | None:
     return tuple(chunk), tuple(block)
 
 
-def _contiguous(chunk: Shape, block: Shape) -> bool:
+def in_c_order(chunk: Shape, block: Shape) -> bool:
     """Whether the blocks, laid end to end, are the chunk in C order."""
     first = next((axis for axis, b in enumerate(block) if b != 1), len(block))
     if any(b != c for b, c in zip(block[first + 1 :], chunk[first + 1 :], strict=True)):

@@ -59,7 +59,9 @@ def decode(pipeline: Pipeline, stored: Stored, mask: int) -> bytes:
     body = memoryview(stored)
     if not applied:
         return _exactly(bytes(body), pipeline.nbytes, "chunk")
-    if not any(stage.id == DEFLATE for stage in applied):  # libdeflate is twice as fast as the zlib in c-blosc
+    if not any(
+        stage.id == DEFLATE for stage in applied
+    ):  # libdeflate is twice as fast as the zlib in c-blosc
         try:
             return unblosc(frame(pipeline, stored, mask).assemble(stored), pipeline.nbytes)
         except CannotReframe:

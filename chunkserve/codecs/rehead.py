@@ -93,6 +93,8 @@ def supports(pipeline: Pipeline) -> str:
         stages = _stages(pipeline, 0)
         if stages.codec is not None and stages.codec.id == BLOSC and stages.codec.values[6:7] == (_SNAPPY,):
             raise CannotReframe("Blosc with Snappy is not read everywhere")
+        if stages.codec is not None and stages.codec.id == LZ4 and _lz4_growth(pipeline, stages) is None:
+            raise CannotReframe("shuffle over the whole chunk, but LZ4 in several blocks")
         kind = (Format.ZLIB, Flag.SHUFFLE if stages.shuffled else Flag.NONE)
         single_head(0, pipeline.nbytes, stages.typesize, kind)
     except CannotReframe as reason:
@@ -170,7 +172,9 @@ class _Codec:
     single: Format | None = None
 
 
-def _single(fmt: Format, check: Callable[[memoryview, int], None], undo: Callable[[memoryview, int], bytes]) -> _Codec:
+def _single(
+    fmt: Format, check: Callable[[memoryview, int], None], undo: Callable[[memoryview, int], bytes]
+) -> _Codec:
     """A compressor that HDF5 runs once over the whole chunk."""
 
     def spell(pipeline: Pipeline, stages: _Stages, body: memoryview) -> Frame:
@@ -216,7 +220,9 @@ def _blosc_frame(pipeline: Pipeline, _: _Stages, body: memoryview) -> Frame:
         raise Corrupt(f"Blosc frame of {len(body)} bytes is shorter than its header")
     version, _, flags, typesize, nbytes, blocksize, cbytes = HEADER.unpack_from(body)
     if nbytes != pipeline.nbytes or cbytes != len(body) or not typesize:
-        raise Corrupt(f"Blosc frame promises {nbytes} bytes in {cbytes}, the chunk has {pipeline.nbytes} in {len(body)}")
+        raise Corrupt(
+            f"Blosc frame promises {nbytes} bytes in {cbytes}, the chunk has {pipeline.nbytes} in {len(body)}"
+        )
     if version != 2 or flags >> 5 == Format.SNAPPY or flags >> 5 > Format.ZSTD:
         raise CannotReframe("a Blosc frame that not all readers understand")
     if not flags & Flag.STORED and not 0 < blocksize <= max(nbytes, 1):

@@ -2,13 +2,17 @@
 
 import ctypes
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from h5py import h5, h5d, h5g, h5l, h5p, h5s, h5t
 
+from chunkserve.codecs.blosc2chunk import block_shape
+from chunkserve.codecs.filters import BLOSC2
 from chunkserve.datatypes import DataType, is_exact, numpy_dtype
+from chunkserve.errors import Corrupt
 from chunkserve.hdf5.attributes import read_attributes
 from chunkserve.hdf5.types import describe_type
 from chunkserve.hdf5.values import has_objects
@@ -19,6 +23,9 @@ MAX_MAPPINGS = 100_000
 
 MAX_BOXES = 10_000
 """Boxes read of one irregular selection."""
+
+BLOCK_PROBES = 4
+"""Blosc2 chunks looked into for their block shape."""
 
 UNLIMITED = 2**64 - 1  # H5S_UNLIMITED as h5py returns it
 _PLAIN_EDGES = 0x0002  # H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS
@@ -43,6 +50,7 @@ def describe_dataset(dataset: h5d.DatasetID, max_attribute: int) -> Dataset:
         notes += more
     shape, maxshape = _extent(dataset, plist, mappings)
     chunked = layout == "chunked"
+    filters = _filters(plist) if chunked else ()
     return Dataset(
         attributes=attributes,
         type=t,
@@ -50,10 +58,11 @@ def describe_dataset(dataset: h5d.DatasetID, max_attribute: int) -> Dataset:
         maxshape=maxshape,
         layout=layout,
         chunks=tuple(plist.get_chunk()) if chunked else (),
-        filters=_filters(plist) if chunked else (),
+        filters=filters,
         fill=_fill(plist, tid, t),
         offset=dataset.get_offset() if layout == "contiguous" and shape is not None else None,
         stored=dataset.get_storage_size() if layout in ("contiguous", "compact") else 0,
+        blocks=_blocks(dataset) if any(stage.id == BLOSC2 for stage in filters) else (),
         plain_edges=chunked and _plain_edges(plist),
         mappings=mappings,
         external=_external(plist) if layout == "external" else (),
@@ -72,7 +81,9 @@ def _extent(
 ) -> tuple[tuple[int, ...] | None, tuple[int | None, ...]]:
     if any(None in m.target.count or None in m.target.block for m in mappings):
         stored = plist.get_virtual_vspace(0).get_simple_extent_dims()
-        free = [any(None in pair for pair in zip(m.target.count, m.target.block, strict=True)) for m in mappings]
+        free = [
+            any(None in pair for pair in zip(m.target.count, m.target.block, strict=True)) for m in mappings
+        ]
         axes = {
             axis
             for m, unlimited in zip(mappings, free, strict=True)
@@ -85,13 +96,16 @@ def _extent(
     if space.get_simple_extent_type() == h5s.NULL:
         return None, ()
     most = space.get_simple_extent_dims(maxdims=True)
-    return tuple(space.get_simple_extent_dims()), tuple(None if n in (UNLIMITED, h5s.UNLIMITED) else n for n in most)
+    return tuple(space.get_simple_extent_dims()), tuple(
+        None if n in (UNLIMITED, h5s.UNLIMITED) else n for n in most
+    )
 
 
 def _filters(plist: h5p.PropDCID) -> tuple[Filter, ...]:
     stages = (plist.get_filter(i) for i in range(plist.get_nfilters()))
     return tuple(
-        Filter(number, flags, tuple(values), name.decode("utf-8", "replace")) for number, flags, values, name in stages
+        Filter(number, flags, tuple(values), name.decode("utf-8", "replace"))
+        for number, flags, values, name in stages
     )
 
 
@@ -122,9 +136,30 @@ def _external(plist: h5p.PropDCID) -> tuple[ExternalSegment, ...]:
     )
 
 
+def _blocks(dataset: h5d.DatasetID) -> tuple[int, ...]:
+    """The block shape of the first stored chunk that tells it. A dataset's chunks share it, as a rule."""
+    origins: list[tuple[int, ...]] = []
+
+    def first(info: h5d.StoreInfo) -> int | None:
+        origins.append(info.chunk_offset)
+        return 1 if len(origins) == BLOCK_PROBES else None  # anything but None ends the iteration
+
+    dataset.chunk_iter(first)
+    for origin in origins:
+        try:
+            shapes = block_shape(memoryview(dataset.read_direct_chunk(origin)[1]))
+        except (Corrupt, struct.error, RuntimeError, OSError):
+            continue
+        if shapes is not None:
+            return shapes[1]
+    return ()
+
+
 def _plain_edges(plist: h5p.PropDCID) -> bool:
     options = ctypes.c_uint(0)
-    return _library().H5Pget_chunk_opts(_hid(plist), ctypes.byref(options)) >= 0 and bool(options.value & _PLAIN_EDGES)
+    return _library().H5Pget_chunk_opts(_hid(plist), ctypes.byref(options)) >= 0 and bool(
+        options.value & _PLAIN_EDGES
+    )
 
 
 def _hid(identifier: object) -> ctypes.c_int64:
@@ -175,7 +210,8 @@ def _selection(space: h5s.SpaceID) -> Selection:
     if space.get_select_hyper_nblocks() > MAX_BOXES:
         raise ValueError(f"irregular selection of more than {MAX_BOXES} boxes")
     boxes = (
-        (tuple(int(a) for a in low), tuple(int(b) + 1 for b in high)) for low, high in space.get_select_hyper_blocklist()
+        (tuple(int(a) for a in low), tuple(int(b) + 1 for b in high))
+        for low, high in space.get_select_hyper_blocklist()
     )
     return Selection(boxes=tuple(sorted(boxes)))
 

@@ -58,7 +58,9 @@ def _read(dataset: h5d.DatasetID, task: Read) -> Values:
         space = dataset.get_space()
         if task.count:
             space.select_hyperslab(task.start, task.count)
-            dataset.read(h5s.create_simple(task.count), space, values, memory, dxpl=h5p.create(h5p.DATASET_XFER))
+            dataset.read(
+                h5s.create_simple(task.count), space, values, memory, dxpl=h5p.create(h5p.DATASET_XFER)
+            )
         else:
             dataset.read(h5s.create(h5s.SCALAR), space, values, memory)
     data = element_data(values, t, dataset, task.count)

@@ -93,4 +93,3 @@ _KINDS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = 
     (Unwritten, "corrupt"),
     (MemoryError, "memory"),
 )
-

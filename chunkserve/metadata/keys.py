@@ -1,0 +1,73 @@
+"""Store keys: which document or chunk a URL path names. One spelling per key: parse, write again, compare."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from chunkserve.grid import Shape
+
+Format = Literal[2, 3]
+
+DOCUMENTS: dict[Format, frozenset[str]] = {
+    3: frozenset({"zarr.json"}),
+    2: frozenset({".zarray", ".zgroup", ".zattrs", ".zmetadata"}),
+}
+
+_NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentKey:
+    """A metadata document of the node at ``path``."""
+
+    path: tuple[str, ...]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkKey:
+    """The chunk at grid ``position`` of the array at ``path``."""
+
+    path: tuple[str, ...]
+    position: Shape
+
+
+def parse_key(parts: tuple[str, ...], zarr_format: Format) -> DocumentKey | ChunkKey | None:
+    """What the components of a key name; ``None`` if it is no key of this format at all."""
+    if not parts:
+        return None
+    if parts[-1] in DOCUMENTS[zarr_format]:
+        return DocumentKey(parts[:-1], parts[-1])
+    return (_chunk_v3 if zarr_format == 3 else _chunk_v2)(parts)
+
+
+def _chunk_v3(parts: tuple[str, ...]) -> ChunkKey | None:
+    """Default chunk key encoding with ``/``: ``c/1/2``, and ``c`` for a scalar."""
+    at = len(parts)
+    while at and _NUMBER.match(parts[at - 1]):
+        at -= 1
+    if not at or parts[at - 1] != "c":
+        return None
+    return ChunkKey(parts[: at - 1], tuple(map(int, parts[at:])))
+
+
+def _chunk_v2(parts: tuple[str, ...]) -> ChunkKey | None:
+    """``1.2``, and ``0`` for a scalar or in one dimension."""
+    numbers = parts[-1].split(".")
+    if not all(map(_NUMBER.match, numbers)):
+        return None
+    return ChunkKey(parts[:-1], tuple(map(int, numbers)))
+
+
+def chunk_name(position: Shape, zarr_format: Format) -> str:
+    """The key of a chunk below its array."""
+    if zarr_format == 3:
+        return "/".join(["c", *map(str, position)])
+    return ".".join(map(str, position)) or "0"
+
+
+def in_grid(position: Shape, grid: Shape, zarr_format: Format) -> bool:
+    """Whether a parsed position is one of the array's chunks; a v2 scalar's chunk is called 0."""
+    if not grid and zarr_format == 2:
+        return position == (0,)
+    return len(position) == len(grid) and all(p < n for p, n in zip(position, grid, strict=True))
