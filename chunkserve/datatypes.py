@@ -4,7 +4,7 @@ The tree mirrors H5T: one :class:`DataType` per node. It is written by a reader 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -105,7 +105,7 @@ def is_complex(t: DataType) -> bool:
     )
 
 
-def numpy_dtype(t: DataType) -> np.dtype[np.generic]:
+def numpy_dtype(t: DataType) -> np.dtype[Any]:
     """The dtype h5py gives the type, with offsets and padding of compounds as in the file.
 
     Variable strings, references and vlen arrays are ``object``. An array type becomes a subarray dtype.
@@ -116,7 +116,7 @@ def numpy_dtype(t: DataType) -> np.dtype[np.generic]:
     return _NUMPY[t.cls](t)
 
 
-def _integer(t: DataType) -> np.dtype[np.generic]:
+def _integer(t: DataType) -> np.dtype[Any]:
     return np.dtype(f"{t.order if t.size > 1 else '|'}{'i' if t.signed else 'u'}{_container(t.size)}")
 
 
@@ -128,21 +128,21 @@ def _container(size: int) -> int:
     raise TypeError(f"no numpy integer has {size} bytes")
 
 
-def _float(t: DataType) -> np.dtype[np.generic]:
+def _float(t: DataType) -> np.dtype[Any]:
     if t.standard and t.size in (2, 4, 8):
         return np.dtype(f"{t.order}f{t.size}")
     return np.dtype(f"{t.order}f4") if t.size <= 4 else np.dtype(f"{t.order}f8")
 
 
-def _complex(t: DataType) -> np.dtype[np.generic]:
+def _complex(t: DataType) -> np.dtype[Any]:
     return np.dtype(f"{t.inner.order}c{16 if t.inner.size > 4 else 8}")
 
 
-def _string(t: DataType) -> np.dtype[np.generic]:
+def _string(t: DataType) -> np.dtype[Any]:
     return np.dtype(object) if t.variable else np.dtype(f"S{t.size}")
 
 
-def _opaque(t: DataType) -> np.dtype[np.generic]:
+def _opaque(t: DataType) -> np.dtype[Any]:
     if t.tag.startswith(DATETIME_TAG):
         try:
             dtype = np.dtype(t.tag.removeprefix(DATETIME_TAG))
@@ -153,7 +153,7 @@ def _opaque(t: DataType) -> np.dtype[np.generic]:
     return np.dtype(f"V{t.size}")
 
 
-def _compound(t: DataType) -> np.dtype[np.generic]:
+def _compound(t: DataType) -> np.dtype[Any]:
     if is_complex(t):
         r = t.members[0].type
         return np.dtype(f"{r.order}c{2 * r.size}")
@@ -167,19 +167,19 @@ def _compound(t: DataType) -> np.dtype[np.generic]:
     )
 
 
-def _enum(t: DataType) -> np.dtype[np.generic]:
+def _enum(t: DataType) -> np.dtype[Any]:
     return np.dtype(bool) if is_bool(t) else numpy_dtype(t.inner)
 
 
-def _array(t: DataType) -> np.dtype[np.generic]:
+def _array(t: DataType) -> np.dtype[Any]:
     return np.dtype((numpy_dtype(t.inner), t.dims))
 
 
-def _object(_: DataType) -> np.dtype[np.generic]:
+def _object(_: DataType) -> np.dtype[Any]:
     return np.dtype(object)
 
 
-def _time(_: DataType) -> np.dtype[np.generic]:
+def _time(_: DataType) -> np.dtype[Any]:
     raise TypeError("HDF5 time types have no numpy equivalent")
 
 

@@ -1,0 +1,1 @@
+"""What was computed, kept: in memory, on disk, and computed once however many ask. Keys contain versions and never expire."""

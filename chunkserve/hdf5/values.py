@@ -1,6 +1,7 @@
 """Values that numpy keeps as objects (text, references, vlen arrays), turned into plain Python."""
 
 import math
+from typing import Any
 
 import numpy as np
 from h5py import h5d, h5f, h5g, h5r, h5s, h5t, string_dtype
@@ -78,7 +79,7 @@ def reference_path(reference: object, where: Location) -> str:
     return f"{path}[{', '.join(f'{a}:{b + 1}' for a, b in zip(low, high, strict=True))}]"
 
 
-def memory_layout(tid: h5t.TypeID, t: DataType) -> tuple[np.dtype[np.generic], h5t.TypeID]:
+def memory_layout(tid: h5t.TypeID, t: DataType) -> tuple[np.dtype[Any], h5t.TypeID]:
     """The dtype of the array to read into, and the memory type to ask libhdf5 for.
 
     Where the file's bytes already are what numpy holds, nothing is converted.
@@ -92,7 +93,7 @@ def memory_layout(tid: h5t.TypeID, t: DataType) -> tuple[np.dtype[np.generic], h
     return dtype, h5t.py_create(dtype)
 
 
-def _marked(t: DataType) -> np.dtype[np.generic]:
+def _marked(t: DataType) -> np.dtype[Any]:
     """``numpy_dtype(t)`` with h5py's mark on UTF-8 strings, which libhdf5 does not convert to ASCII ones."""
     if t.cls == "string" and t.charset == "utf-8":
         return string_dtype("utf-8", t.size)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -116,7 +117,7 @@ def data_type(served: Served) -> Json:
             return dtype.newbyteorder("=").name
 
 
-def _field(dtype: np.dtype[np.generic], name: str) -> Served:
+def _field(dtype: np.dtype[Any], name: str) -> Served:
     part = dtype[name]
     return Served("bytes" if part.kind == "S" else "opaque" if part.kind == "V" else "number", part)
 
@@ -153,7 +154,7 @@ def _blosc_v2(blosc: Blosc) -> Json:
     }
 
 
-def _dtype_v2(dtype: np.dtype[np.generic]) -> Json:
+def _dtype_v2(dtype: np.dtype[Any]) -> Json:
     if dtype.names is not None:
         return [[name, dtype[name].str] for name in dtype.names]
     return dtype.str

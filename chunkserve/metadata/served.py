@@ -1,7 +1,7 @@
 """How an HDF5 datatype appears in Zarr: the dtype, and whether stored bytes can be passed on."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class Served:
     """
 
     kind: Kind
-    dtype: np.dtype[np.generic]
+    dtype: np.dtype[Any]
     dims: Shape = ()
     exact: bool = True
     why: str = ""

@@ -1,0 +1,278 @@
+"""The served folders, and which file a path means: symbolic links are followed by us, within the roots, or not at all."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from chunkserve.errors import Busy, NotFound, StorageFault
+from chunkserve.sources.beneath import open_beneath
+
+MAX_LINKS = 40
+"""Symbolic links followed in one path, as in Linux."""
+
+_ABSENT = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EINVAL}
+)
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+Parts = tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Root:
+    """A folder whose files may be reached.
+
+    Attributes:
+        name: First URL component, empty when it is the only root.
+        path: Absolute path without symbolic links.
+        fd: The open folder.
+        only: If a single file is served: its name. Other files of the folder do not exist then.
+        listed: Served by URL; otherwise only links may lead here.
+        given: The path as configured, which links may name as well.
+    """
+
+    name: str
+    path: bytes
+    fd: int
+    only: bytes = b""
+    listed: bool = True
+    given: bytes = b""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A real path: a root and components below it, none of them a symbolic link.
+
+    ``links`` are the symbolic links that led here, each with the target it had.
+    """
+
+    root: Root
+    parts: Parts
+    links: tuple[tuple[bytes, bytes], ...] = ()
+
+    @property
+    def path(self) -> bytes:
+        """The absolute path."""
+        return b"/".join((self.root.path.rstrip(b"/"), *self.parts)) if self.parts else self.root.path
+
+    @property
+    def name(self) -> str:
+        """Root name and components, for keys and messages."""
+        text = b"/".join(self.parts).decode("utf-8", "backslashreplace")
+        return f"{self.root.name}/{text}" if self.root.name else text
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A member of a folder."""
+
+    name: str
+    is_folder: bool
+    size: int
+    mtime: float
+
+
+@dataclass(frozen=True)
+class Roots:
+    """All roots, and the path map: prefixes recorded at acquisition time and where those files lie now."""
+
+    roots: tuple[Root, ...]
+    path_map: tuple[tuple[bytes, bytes], ...] = field(default=())
+
+    def locate(self, parts: tuple[str, ...]) -> tuple[Place, tuple[str, ...]]:
+        """The file that URL components begin with, and the components after it.
+
+        The first component that is a file ends the file's path. A folder has no rest.
+
+        Raises:
+            NotFound: Nothing is there, or nothing that may be reached.
+            StorageFault: The storage failed.
+        """
+        root, rest = self._root_of(parts)
+        names = tuple(os.fsencode(part) for part in rest)
+        place = Place(root, ())
+        for used in range(len(names)):
+            place, kind = self._step(place, names[used])
+            if stat.S_ISREG(kind):
+                return place, rest[used + 1 :]
+            if not stat.S_ISDIR(kind):
+                raise NotFound("/".join(parts))
+        return place, ()
+
+    def follow(self, target: bytes, near: Place) -> Place:
+        """The file that a link inside an HDF5 file names: external link, VDS source or external storage.
+
+        As libhdf5 does: an absolute name, mapped; else relative to the folder of the file it is written in; else an
+        absolute name's last component in that folder.
+
+        Raises:
+            NotFound: It is not there, or outside the roots.
+        """
+        folder = Place(near.root, near.parts[:-1])
+        attempts: list[tuple[Place, list[bytes]]] = []
+        if target.startswith(b"/"):
+            anchored = self._anchor(target)
+            if anchored is not None:
+                attempts.append(anchored)
+            attempts.append((folder, [os.path.basename(target)]))
+        else:
+            attempts.append((folder, target.split(b"/")))
+        for start, names in attempts:
+            try:
+                place, kind = self._walk(start, names)
+            except NotFound:
+                continue
+            if stat.S_ISREG(kind):
+                return place
+        raise NotFound(os.fsdecode(target))
+
+    def listing(self, place: Place) -> Iterator[Entry]:
+        """Members of a folder that may be reached, in name order."""
+        fd = self._open(place.root, place.parts, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            names = sorted(os.fsencode(name) for name in os.listdir(fd))
+        except OSError as error:
+            raise storage_error(error, place.name) from error
+        finally:
+            os.close(fd)
+        for name in names:
+            try:
+                text = name.decode("utf-8")
+                _, found = self._find(place, name)
+            except (UnicodeDecodeError, NotFound, StorageFault):
+                continue
+            if stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode):
+                yield Entry(text, stat.S_ISDIR(found.st_mode), found.st_size, found.st_mtime)
+
+    def open(self, place: Place) -> int:
+        """Open a regular file for reading.
+
+        Raises:
+            NotFound: It is gone, or something else than a regular file.
+        """
+        # O_NONBLOCK: opening a FIFO must not wait for a writer
+        fd = self._open(place.root, place.parts, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise NotFound(place.name)
+        return fd
+
+    def _root_of(self, parts: tuple[str, ...]) -> tuple[Root, tuple[str, ...]]:
+        served = [root for root in self.roots if root.listed]
+        if len(served) == 1 and not served[0].name:
+            return served[0], parts
+        for root in served:
+            if parts and root.name == parts[0]:
+                return root, parts[1:]
+        raise NotFound("/".join(parts))
+
+    def _step(self, place: Place, name: bytes) -> tuple[Place, int]:
+        found, info = self._find(place, name)
+        return found, info.st_mode
+
+    def _find(self, place: Place, name: bytes) -> tuple[Place, os.stat_result]:
+        """The member ``name`` of a folder, symbolic links followed."""
+        if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
+            raise NotFound(os.fsdecode(name))
+        found, _ = self._walk(place, [name])
+        fd = self._open(found.root, found.parts, os.O_PATH)
+        try:
+            return found, os.fstat(fd)
+        finally:
+            os.close(fd)
+
+    def _walk(self, start: Place, names: list[bytes]) -> tuple[Place, int]:
+        """Resolve names from a real folder, following symbolic links inside the roots."""
+        root, done, links = start.root, list(start.parts), list(start.links)
+        pending = list(reversed(names))
+        mode = stat.S_IFDIR
+        while pending:
+            name = pending.pop()
+            if name in (b"", b"."):
+                continue
+            if name == b"..":
+                if done:
+                    done.pop()
+                    mode = stat.S_IFDIR
+                else:
+                    root, done = self._jump(os.path.dirname(root.path))
+                continue
+            fd = self._open(root, (*done, name), os.O_PATH | os.O_NOFOLLOW)
+            try:
+                mode = os.fstat(fd).st_mode
+                target = os.readlink(b"", dir_fd=fd) if stat.S_ISLNK(mode) else b""
+            finally:
+                os.close(fd)
+            if not target:
+                done.append(name)
+                continue
+            links.append((Place(root, (*done, name)).path, target))
+            if len(links) > MAX_LINKS:
+                raise NotFound(os.fsdecode(name))
+            if target.startswith(b"/"):
+                root, done = self._jump(target)
+                mode = stat.S_IFDIR
+            else:
+                pending += reversed(target.split(b"/"))
+        if root.only and tuple(done) != (root.only,) and done:
+            raise NotFound(os.fsdecode(done[-1]))
+        return Place(root, tuple(done), tuple(links)), mode
+
+    def _jump(self, target: bytes) -> tuple[Root, list[bytes]]:
+        """Continue at an absolute path, if it lies in a root and is itself free of links."""
+        anchored = self._anchor(target)
+        if anchored is None:
+            raise NotFound(os.fsdecode(target))
+        place, _ = self._walk(*anchored)
+        return place.root, list(place.parts)
+
+    def _anchor(self, target: bytes) -> tuple[Place, list[bytes]] | None:
+        """The root an absolute path lies in, after the path map, and the names below it."""
+        path = os.path.normpath(target)
+        for old, new in self.path_map:
+            if path == old or path.startswith(old.rstrip(b"/") + b"/"):
+                path = os.path.normpath(new + path[len(old.rstrip(b"/")) :])
+                break
+        best: tuple[int, Root] | None = None
+        for root in self.roots:
+            for prefix in {root.path, root.given or root.path}:
+                inside = path == prefix or path.startswith(prefix.rstrip(b"/") + b"/")
+                if inside and (best is None or len(prefix) > best[0]):
+                    best = len(prefix), root
+        if best is None:
+            return None
+        names = [name for name in path[best[0] :].split(b"/") if name]
+        return Place(best[1], ()), names
+
+    def _open(self, root: Root, parts: Parts, flags: int) -> int:
+        try:
+            return open_beneath(root.fd, parts, flags)
+        except OSError as error:
+            raise storage_error(error, os.fsdecode(b"/".join(parts))) from None
+
+
+def storage_error(error: OSError, name: str) -> NotFound | StorageFault | Busy:
+    """What a failed system call means: absent, exhausted, or a fault that says nothing about the data."""
+    if error.errno in _ABSENT:
+        return NotFound(name)
+    if error.errno in _EXHAUSTED:
+        return Busy(f"out of file descriptors or memory opening {name}")
+    return StorageFault(f"{name}: {error.strerror}")
+
+
+def open_root(path: str, name: str = "", *, listed: bool = True) -> Root:
+    """Open a folder, or the folder of a file, to be served.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    given = os.path.abspath(os.fsencode(path))
+    real = os.path.realpath(given)
+    if not os.path.exists(real):
+        raise FileNotFoundError(f"{path}: no such file or folder")
+    only = b"" if os.path.isdir(real) else os.path.basename(real)
+    folder = os.path.dirname(real) if only else real
+    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return Root(name, folder, fd, only, listed, os.path.dirname(given) if only else given)
