@@ -219,3 +219,18 @@ def is_exact(t: DataType) -> bool:
             return all(is_exact(m.type) for m in t.members)
         case _:
             return False
+
+
+def has_objects(t: DataType) -> bool:
+    """Whether numpy can only point at elements: text, references, sequences, and compounds with such."""
+    match t.cls:
+        case "vlen" | "reference":
+            return True
+        case "string":
+            return t.variable
+        case "array" | "enum":
+            return has_objects(t.inner)
+        case "compound":
+            return any(has_objects(m.type) for m in t.members)
+        case _:
+            return False

@@ -23,7 +23,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class Index:
-    """Write the chunk index of the dataset at ``path`` to the file descriptor sent along."""
+    """Make the chunk index (:mod:`chunkserve.chunkindex`) of the dataset at ``path``."""
 
     path: tuple[bytes, ...]
 

@@ -45,7 +45,11 @@ class DiskCache:
         try:
             with open(path, "rb") as file:
                 size = os.fstat(file.fileno()).st_size
-                data = memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)) if size >= _HEAD else memoryview(b"")
+                data = (
+                    memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+                    if size >= _HEAD
+                    else memoryview(b"")
+                )
                 if time.time() - os.fstat(file.fileno()).st_mtime > _TOUCH_AFTER:
                     with contextlib.suppress(OSError):
                         os.utime(path)
@@ -86,8 +90,11 @@ class DiskCache:
 
     @contextlib.contextmanager
     def making(self, kind: str, key: str) -> Iterator[None]:
-        """Hold the right to make an entry, among all processes that share the folder."""
-        path = os.path.join(self.folder, "locks", os.path.basename(self.path(kind, key))[:3])
+        """Hold the right to make an entry, among all processes that share the folder.
+
+        Making an entry of one kind may need one of another kind, never of its own: locks are per kind and some keys.
+        """
+        path = os.path.join(self.folder, "locks", f"{kind}-{os.path.basename(self.path(kind, key))[:3]}")
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

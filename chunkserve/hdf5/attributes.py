@@ -5,9 +5,9 @@ import math
 import numpy as np
 from h5py import h5a, h5t
 
-from chunkserve.datatypes import DataType
+from chunkserve.datatypes import DataType, has_objects
 from chunkserve.hdf5.types import TooDeep, describe_type
-from chunkserve.hdf5.values import Location, element_data, has_objects, memory_layout
+from chunkserve.hdf5.values import Location, element_data, memory_layout
 from chunkserve.model import Attribute
 
 MAX_COUNT = 10_000

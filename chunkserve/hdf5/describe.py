@@ -11,11 +11,10 @@ from h5py import h5, h5d, h5g, h5l, h5p, h5s, h5t
 
 from chunkserve.codecs.blosc2chunk import block_shape
 from chunkserve.codecs.filters import BLOSC2
-from chunkserve.datatypes import DataType, is_exact, numpy_dtype
+from chunkserve.datatypes import DataType, has_objects, is_exact, numpy_dtype
 from chunkserve.errors import Corrupt
 from chunkserve.hdf5.attributes import read_attributes
 from chunkserve.hdf5.types import describe_type
-from chunkserve.hdf5.values import has_objects
 from chunkserve.model import Dataset, ExternalSegment, Fill, Filter, Group, Layout, Link, Mapping, Selection
 
 MAX_MAPPINGS = 100_000

@@ -91,14 +91,13 @@ class Readers:
         self._control: socket.socket | None = None
         self._ended: OrderedDict[int, int] = OrderedDict()
 
-    def call(self, file: Readable, task: wire.Task, kind: type[T], *, out: int | None = None) -> T:
+    def call(self, file: Readable, task: wire.Task, kind: type[T]) -> T:
         """Run one task in a process that has ``file`` open, and decode its answer as ``kind``.
 
         Args:
             file: The open file.
             task: What to do.
-            kind: The type of the answer; ``bytes`` for tasks that answer nothing.
-            out: A descriptor the task may write to.
+            kind: The type of the answer; ``bytes`` for one that is not a message.
 
         Raises:
             ReaderDied: The process crashed or did not answer in time.
@@ -110,7 +109,7 @@ class Readers:
         try:
             reader = self._take(file)
             try:
-                reply = self._ask(reader, task, out)
+                reply = self._ask(reader, task)
             except BaseException:
                 reader.end()
                 raise
@@ -128,9 +127,9 @@ class Readers:
                 self._idle.popitem()[1].end()
             self._stop_zygote()
 
-    def _ask(self, reader: _Reader, task: wire.Task, out: int | None) -> wire.Reply:
+    def _ask(self, reader: _Reader, task: wire.Task) -> wire.Reply:
         try:
-            send(reader.channel, wire.encode(task), None if out is None else [out])
+            send(reader.channel, wire.encode(task))
             message = receive(reader.channel)
             if message is not None:
                 return wire.decode(message[0], wire.Reply)

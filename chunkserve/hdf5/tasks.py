@@ -1,7 +1,6 @@
 """The life of one reader process: it has one file open and runs tasks on it until its channel closes."""
 
 import ctypes
-import os
 import resource
 import signal
 import socket
@@ -30,18 +29,14 @@ def run(channel: socket.socket, file: int, *, swmr: bool, memory: int) -> None:
     _limit(memory)
     opened: list[h5f.FileID] = []
     while (message := receive(channel)) is not None:
-        data, descriptors = message
+        data, _ = message
         try:
             if not opened:
                 opened.append(_open(file, swmr=swmr))
                 forbid_opening_files()
-            payload = _perform(opened[0], wire.decode(data, wire.Task), descriptors)
-            reply = wire.Reply(payload)
+            reply = wire.Reply(_perform(opened[0], wire.decode(data, wire.Task)))
         except Exception as error:  # noqa: BLE001 - whatever the file provokes becomes a reply
             reply = wire.Reply(failure=_failure(error))
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
         send(channel, wire.encode(reply))
 
 
@@ -64,13 +59,11 @@ def _open(file: int, *, swmr: bool) -> h5f.FileID:
     return h5f.open(b"/proc/self/fd/%d" % file, flags, fapl=access)
 
 
-def _perform(file: h5f.FileID, task: wire.Task, descriptors: list[int]) -> bytes:
+def _perform(file: h5f.FileID, task: wire.Task) -> bytes:
     if task.scan is not None:
         return wire.encode(scan(file, task.scan))
     if task.index is not None:
-        with os.fdopen(os.dup(descriptors[0]), "wb") as out:
-            out.write(chunk_table(file, task.index))
-        return b""
+        return chunk_table(file, task.index)
     if task.lookup is not None:
         return wire.encode(locate(file, task.lookup))
     if task.read is not None:

@@ -6,24 +6,9 @@ from typing import Any
 import numpy as np
 from h5py import h5d, h5f, h5g, h5r, h5s, h5t, string_dtype
 
-from chunkserve.datatypes import DataType, is_exact, numpy_dtype
+from chunkserve.datatypes import DataType, has_objects, is_exact, numpy_dtype
 
 Location = h5f.FileID | h5g.GroupID | h5d.DatasetID | h5t.TypeID
-
-
-def has_objects(t: DataType) -> bool:
-    """Whether elements need :func:`plain`, because numpy can only point at them."""
-    match t.cls:
-        case "vlen" | "reference":
-            return True
-        case "string":
-            return t.variable
-        case "array" | "enum":
-            return has_objects(t.inner)
-        case "compound":
-            return any(has_objects(m.type) for m in t.members)
-        case _:
-            return False
 
 
 def plain(value: object, t: DataType, where: Location) -> object:

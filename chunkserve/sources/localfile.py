@@ -1,10 +1,11 @@
 """An open file: its identity, whether it still is what its path names, and reads that never mix two versions."""
 
+import contextlib
 import errno
 import os
 from dataclasses import dataclass
 
-from chunkserve.errors import Corrupt, SourceChanged, StorageFault
+from chunkserve.errors import Corrupt, NotFound, SourceChanged, StorageFault
 from chunkserve.model import Identity
 from chunkserve.sources.roots import Place, Roots, storage_error
 
@@ -24,7 +25,7 @@ class LocalFile:
 
     Attributes:
         place: Its real path, and the links that led there.
-        fd: The descriptor; closed by :meth:`close`.
+        fd: The descriptor; open as long as this object lives.
         identity: As of opening.
         nowait: Whether RWF_NOWAIT works on this file system.
     """
@@ -56,6 +57,16 @@ class LocalFile:
             and info.st_ino == seen.ino
             and info.st_dev == seen.dev
         )
+
+    def stat(self) -> Identity | None:
+        """The identity of what the path names now, ``None`` if it names nothing."""
+        try:
+            return identity(os.stat(self.place.path))
+        except OSError as error:
+            failure = storage_error(error, self.place.name)
+            if isinstance(failure, NotFound):
+                return None
+            raise failure from error
 
     def check_unchanged(self) -> None:
         """Compare the open file with what it was when opened.
@@ -113,9 +124,10 @@ class LocalFile:
         self.read_into(memoryview(data), offset, wait=wait)
         return data
 
-    def close(self) -> None:
-        """Close the descriptor."""
-        os.close(self.fd)
+    def __del__(self) -> None:
+        """Close the descriptor when nobody reads from it any more."""
+        with contextlib.suppress(OSError):
+            os.close(self.fd)
 
 
 def open_file(roots: Roots, place: Place) -> LocalFile:

@@ -1,0 +1,1 @@
+"""The parts joined: files with their structure, nodes, arrays, documents, and ``store``, the one door to them."""

@@ -1,0 +1,306 @@
+"""Decoded elements of a box of a dataset, whatever its layout: the way for everything that cannot be passed on.
+
+The unit is the dataset's own element: ``numpy_dtype(type)`` (packed as in the file), or plain Python objects where
+numpy has only pointers. Boxes are in the dataset's dimensions; an array type's dimensions follow.
+"""
+
+import math
+from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from chunkserve import wire
+from chunkserve.chunkindex import ChunkRef
+from chunkserve.codecs.decode import decode, decodes
+from chunkserve.codecs.rehead import Pipeline
+from chunkserve.datatypes import has_objects, is_exact, numpy_dtype
+from chunkserve.errors import Corrupt, MissingSource, NotFound, TooLarge, Unsupported
+from chunkserve.grid import Box, Shape, chunk_box, covering, grid_shape, number, whole
+from chunkserve.metadata.present import pipeline_of
+from chunkserve.model import Dataset
+from chunkserve.metadata.mappings import Layout, Piece, cut
+from chunkserve.service.hdffile import HdfFile
+
+ALL_SKIPPED = 0xFFFFFFFF
+"""The filter mask of a chunk that is stored as it is."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A run of bytes of an external-storage dataset, in an open file."""
+
+    file: HdfFile
+    offset: int
+    size: int
+
+
+class Sources(Protocol):
+    """How a dataset reaches data in other files (see :mod:`chunkserve.service.virtual`)."""
+
+    def segments(self, file: HdfFile, dataset: Dataset) -> tuple[Segment, ...]:
+        """The runs of bytes of an external-storage dataset."""
+
+    def layout(self, file: HdfFile, dataset: Dataset) -> Layout:
+        """The mappings of a virtual dataset, resolved."""
+
+    def open(self, near: HdfFile, file: str, dataset: str) -> "Elements":
+        """A source dataset, by file and path as written in ``near``.
+
+        Raises:
+            NotFound: It is not there, or may not be reached.
+        """
+
+
+class Elements:
+    """Reads boxes of one dataset."""
+
+    def __init__(self, file: HdfFile, number: int, dataset: Dataset, sources: Sources) -> None:
+        """Read dataset ``number`` of ``file``.
+
+        Args:
+            file: The open file.
+            number: The dataset's identifier.
+            dataset: Its header.
+            sources: How to reach other datasets, for virtual ones.
+        """
+        self.file = file
+        self.number = number
+        self.dataset = dataset
+        self.sources = sources
+        self.shape: Shape = dataset.shape if dataset.shape is not None else (0,)
+        base = numpy_dtype(dataset.type)
+        self.dtype, self.dims = base.subdtype or (base, ())
+        self.objects = has_objects(dataset.type)
+
+    def read(self, box: Box) -> np.ndarray:
+        """The elements of a box.
+
+        Returns:
+            Shape ``box.shape`` followed by the dimensions of an array type.
+
+        Raises:
+            Corrupt: Stored bytes are damaged; the message names the chunk.
+            MissingSource: A source of a virtual dataset is not there.
+            Unsupported, TooLarge, TryAgain: As it says.
+        """
+        size = box.size * max(1, math.prod(self.dims)) * self.dtype.itemsize
+        limit = self.file.tools.settings.max_chunk
+        if size > limit:
+            raise TooLarge(f"{self.path}: a region", size, limit, "max_chunk")
+        if not box.size:
+            return np.zeros(box.shape + self.dims, self.dtype)
+        return _LAYOUTS[self.dataset.layout](self, box)
+
+    @property
+    def path(self) -> str:
+        """For messages."""
+        inside = b"/".join(self.file.structure().path_of(self.number)).decode("utf-8", "backslashreplace")
+        return f"{self.file.name}:/{inside}"
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The mappings of a virtual dataset."""
+        return self.sources.layout(self.file, self.dataset)
+
+    def fill(self) -> np.ndarray:
+        """The fill value, as a scalar with the dimensions of an array type."""
+        if self.objects:
+            empty = np.empty((), dtype=object)
+            empty[()] = ""
+            return empty
+        value = self.dataset.fill.value
+        if value is None:
+            return np.zeros(self.dims, self.dtype)
+        return np.frombuffer(value, self.dtype).reshape(self.dims)
+
+    def empty(self, shape: Shape) -> np.ndarray:
+        """An array of fill values."""
+        out = np.empty(shape + self.dims, self.dtype)
+        out[...] = self.fill()
+        return out
+
+    def by_reader(self, box: Box) -> np.ndarray:
+        """Elements converted (and decoded) by libhdf5 in a reader process."""
+        path = self.file.structure().path_of(self.number)
+        twice = any(not decodes((stage,)) for stage in self.dataset.filters) or self._snappy()
+        task = wire.Task(read=wire.Read(path, box.start, box.shape, twice))
+        values = self.file.ask(task, wire.Values, self.path.split(":/", 1)[1])
+        shape = box.shape + self.dims
+        if values.items is not None:
+            out = np.empty(box.size, dtype=object)
+            if len(values.items) != box.size:
+                raise Corrupt(f"{self.path}: {len(values.items)} elements read, expected {box.size}")
+            for i, item in enumerate(values.items):
+                out[i] = item
+            return out.reshape(box.shape)
+        if len(values.data) != math.prod(shape) * self.dtype.itemsize:
+            raise Corrupt(f"{self.path}: {len(values.data)} bytes read, expected {math.prod(shape)} elements")
+        return np.frombuffer(values.data, self.dtype).reshape(shape)
+
+    def _snappy(self) -> bool:
+        from_blosc = [stage for stage in self.dataset.filters if stage.id == 32001]
+        return any(stage.values[6:7] == (3,) for stage in from_blosc)
+
+    def chunk_ref(self, position: Shape) -> ChunkRef | None:
+        """Where a chunk is stored."""
+        if self.file.live:
+            return self.file.locate(self.number, self.dataset, position)
+        index = self.file.index(self.number, self.dataset)
+        return index.get(number(position, grid_shape(self.shape, self.dataset.chunks)))
+
+    def mask_of(self, position: Shape, ref: ChunkRef) -> int:
+        """A chunk's filter mask, partial edge chunks that are stored plain taken into account."""
+        if self.dataset.plain_edges:
+            stop = chunk_box(position, self.dataset.chunks).stop
+            if any(b > n for b, n in zip(stop, self.shape, strict=True)):
+                return ALL_SKIPPED
+        return ref.mask
+
+    def raw_chunk(self, position: Shape) -> tuple[bytearray, int] | None:
+        """A chunk's stored bytes and its filter mask, ``None`` if it is not stored.
+
+        Of a live file, the chunk is looked up again until it has not moved while it was read.
+        """
+        while True:
+            ref = self.chunk_ref(position)
+            if ref is None:
+                return None
+            data = self.file.local.read(ref.offset, ref.length)
+            if not self.file.live or self.chunk_ref(position) == ref:
+                return data, self.mask_of(position, ref)
+
+
+def _chunked(e: Elements, box: Box) -> np.ndarray:
+    exact = is_exact(e.dataset.type)
+    pipeline = pipeline_of(e.dataset)
+    if not exact or not decodes(e.dataset.filters):
+        if exact is False and decodes(e.dataset.filters) and e.dataset.filters:
+            _verify(e, box, pipeline)
+        return e.by_reader(box)
+    out = np.empty(box.shape + e.dims, e.dtype)
+    chunk_shape = e.dataset.chunks
+    for position in covering(box, chunk_shape):
+        here = chunk_box(position, chunk_shape)
+        part = here.clip(box)
+        assert part is not None
+        stored = e.raw_chunk(position)
+        if stored is None:
+            out[part.slices(box.start)] = e.fill()
+            continue
+        try:
+            data = decode(pipeline, *stored)
+        except Corrupt as error:
+            raise Corrupt(f"{e.path}: chunk {position}: {error}") from None
+        except Unsupported:
+            return e.by_reader(box)
+        values = np.frombuffer(data, e.dtype).reshape(chunk_shape + e.dims)
+        out[part.slices(box.start)] = values[part.slices(here.start)]
+    return out
+
+
+def _verify(e: Elements, box: Box, pipeline: Pipeline) -> None:
+    """Decode the chunks that libhdf5 is about to read, since it would not notice short ones."""
+    for position in covering(box, e.dataset.chunks):
+        stored = e.raw_chunk(position)
+        if stored is not None:
+            try:
+                decode(pipeline, *stored)
+            except Corrupt as error:
+                raise Corrupt(f"{e.path}: chunk {position}: {error}") from None
+            except Unsupported:
+                return
+
+
+def _contiguous(e: Elements, box: Box) -> np.ndarray:
+    if e.dataset.offset is None:
+        return e.empty(box.shape)
+    if not is_exact(e.dataset.type):
+        _check_extent(e)
+        return e.by_reader(box)
+    base = e.dataset.offset
+
+    def read(start: int, length: int) -> bytes:
+        return bytes(e.file.local.read(base + start, length))
+
+    return _from_rows(e, box, read)
+
+
+def _check_extent(e: Elements) -> None:
+    end = (e.dataset.offset or 0) + math.prod(e.shape) * e.dataset.type.size
+    if end > e.file.local.identity.size:
+        raise Corrupt(f"{e.path} ends at byte {end}, beyond the end of the file")
+
+
+def _from_rows(e: Elements, box: Box, read: Callable[[int, int], bytes]) -> np.ndarray:
+    """A box of row-major data, read as the runs of whole trailing axes it consists of."""
+    itemsize = e.dtype.itemsize * max(1, math.prod(e.dims))
+    shape = e.shape
+    split = len(shape)
+    while split and box.start[split - 1] == 0 and box.stop[split - 1] == shape[split - 1]:
+        split -= 1
+    split = max(split, 1) if shape else 0
+    run = math.prod(box.shape[split - 1 :]) if shape else 1
+    strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    parts = []
+    for lead in np.ndindex(box.shape[: max(split - 1, 0)]):
+        at = [a + i for a, i in zip(box.start, (*lead, *[0] * (len(shape) - len(lead))), strict=True)]
+        first = sum(i * s for i, s in zip(at, strides, strict=True))
+        parts.append(read(first * itemsize, run * itemsize))
+    return np.frombuffer(b"".join(parts), e.dtype).reshape(box.shape + e.dims)
+
+
+def _external(e: Elements, box: Box) -> np.ndarray:
+    if not is_exact(e.dataset.type):
+        raise Unsupported(f"{e.path}: external storage of a type that needs conversion")
+    segments = e.sources.segments(e.file, e.dataset)
+
+    def read(start: int, length: int) -> bytes:
+        parts, end, at = [], start + length, 0
+        for segment in segments:
+            low, high = max(start, at), min(end, at + segment.size)
+            if low < high:
+                parts.append(bytes(segment.file.local.read(segment.offset + low - at, high - low)))
+            at += segment.size
+        if at < end:
+            raise Corrupt(f"{e.path}: external files are too short")
+        return b"".join(parts)
+
+    return _from_rows(e, box, read)
+
+
+def _compact(e: Elements, box: Box) -> np.ndarray:
+    return e.by_reader(box)
+
+
+def _virtual(e: Elements, box: Box) -> np.ndarray:
+    out = e.empty(box.shape)
+    for axes in e.layout.touching(box):
+        piece = cut(axes, box)
+        if piece is not None:
+            part = out[piece.target]
+            out[piece.target] = _source_values(e, piece).reshape(part.shape).astype(e.dtype, copy=False)
+    return out
+
+
+def _source_values(e: Elements, piece: Piece) -> np.ndarray:
+    try:
+        source = e.sources.open(e.file, piece.file, piece.dataset)
+    except NotFound as error:
+        raise MissingSource(
+            f"{e.path} draws from {piece.file}:{piece.dataset}, which cannot be read"
+        ) from error
+    if piece.box.clip(whole(source.shape)) != piece.box:
+        raise MissingSource(f"{e.path} draws from beyond the extent of {piece.file}:{piece.dataset}")
+    return source.read(piece.box)[piece.source]
+
+
+_LAYOUTS = {
+    "chunked": _chunked,
+    "contiguous": _contiguous,
+    "compact": _compact,
+    "external": _external,
+    "virtual": _virtual,
+}
