@@ -115,7 +115,6 @@ class Settings:
     cors: tuple[str, ...] = setting(
         ("*",), "list", "origins whose pages may read answers; empty for none", words
     )
-    inflight: int = setting(256 * 2**20, "bytes", "memory for answers on their way out, per worker", size)
     log_level: str = setting("info", "level", "debug, info, warning or error")
 
     def cache_folder(self) -> str:

@@ -1,6 +1,6 @@
 """Files in a folder, named by key: written whole or not at all, checked when read, the oldest removed when too many.
 
-Every entry is 8 magic bytes, the CRC-32C of the payload as u64, and the payload. Workers share the folder; a lock file
+Every entry is 8 magic bytes, the CRC-32 of the payload as u64, and the payload. Workers share the folder; a lock file
 per key lets one of them make an entry while the others wait.
 """
 
@@ -11,9 +11,8 @@ import logging
 import mmap
 import os
 import time
+import zlib
 from collections.abc import Callable, Iterator
-
-import google_crc32c
 
 MAGIC = b"CSCACHE1"
 _HEAD = 16
@@ -57,7 +56,7 @@ class DiskCache:
             self.misses += 1
             return None
         payload = data[_HEAD:]
-        if data[:8] != MAGIC or int.from_bytes(data[8:16], "little") != google_crc32c.value(payload):
+        if data[:8] != MAGIC or int.from_bytes(data[8:16], "little") != zlib.crc32(payload):
             self.damaged += 1
             log.warning("damaged cache entry removed: %s", path)
             with contextlib.suppress(OSError):
@@ -73,7 +72,7 @@ class DiskCache:
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(temporary, "xb") as file:
-                file.write(MAGIC + google_crc32c.value(payload).to_bytes(8, "little"))
+                file.write(MAGIC + zlib.crc32(payload).to_bytes(8, "little"))
                 file.write(payload)
             os.replace(temporary, path)
         except OSError as error:

@@ -128,6 +128,8 @@ def blind_frame(pipeline: Pipeline, length: int, mask: int) -> Frame | None:
         raise Corrupt(f"chunk of {length} bytes is shorter than its checksum")
     if stages.codec is None:
         return _plain(pipeline, stages, body)
+    if stages.codec.id == BLOSC:
+        return Frame(b"", 0, body)
     fmt = _CODECS[stages.codec.id].single
     if fmt is None or body == pipeline.nbytes:
         return None
@@ -219,6 +221,8 @@ def _blosc_frame(pipeline: Pipeline, _: _Stages, body: memoryview) -> Frame:
     if len(body) < HEADER.size:
         raise Corrupt(f"Blosc frame of {len(body)} bytes is shorter than its header")
     version, _, flags, typesize, nbytes, blocksize, cbytes = HEADER.unpack_from(body)
+    if nbytes == pipeline.nbytes and 0 < cbytes < len(body):
+        raise CannotReframe("a Blosc frame with bytes behind its end")
     if nbytes != pipeline.nbytes or cbytes != len(body) or not typesize:
         raise Corrupt(
             f"Blosc frame promises {nbytes} bytes in {cbytes}, the chunk has {pipeline.nbytes} in {len(body)}"

@@ -5,9 +5,9 @@ numpy has only pointers. Boxes are in the dataset's dimensions; an array type's 
 """
 
 import math
-from functools import cached_property
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -19,9 +19,9 @@ from chunkserve.codecs.rehead import Pipeline
 from chunkserve.datatypes import has_objects, is_exact, numpy_dtype
 from chunkserve.errors import Corrupt, MissingSource, NotFound, TooLarge, Unsupported
 from chunkserve.grid import Box, Shape, chunk_box, covering, grid_shape, number, whole
+from chunkserve.metadata.mappings import Layout, Piece, cut
 from chunkserve.metadata.present import pipeline_of
 from chunkserve.model import Dataset
-from chunkserve.metadata.mappings import Layout, Piece, cut
 from chunkserve.service.hdffile import HdfFile
 
 ALL_SKIPPED = 0xFFFFFFFF
@@ -125,7 +125,7 @@ class Elements:
     def by_reader(self, box: Box) -> np.ndarray:
         """Elements converted (and decoded) by libhdf5 in a reader process."""
         path = self.file.structure().path_of(self.number)
-        twice = any(not decodes((stage,)) for stage in self.dataset.filters) or self._snappy()
+        twice = bool(self.dataset.filters) and (self.objects or not decodes(self.dataset.filters) or self._snappy())
         task = wire.Task(read=wire.Read(path, box.start, box.shape, twice))
         values = self.file.ask(task, wire.Values, self.path.split(":/", 1)[1])
         shape = box.shape + self.dims
@@ -174,11 +174,11 @@ class Elements:
 
 
 def _chunked(e: Elements, box: Box) -> np.ndarray:
-    exact = is_exact(e.dataset.type)
     pipeline = pipeline_of(e.dataset)
-    if not exact or not decodes(e.dataset.filters):
-        if exact is False and decodes(e.dataset.filters) and e.dataset.filters:
-            _verify(e, box, pipeline)
+    if not decodes(e.dataset.filters) or e.objects:
+        return e.by_reader(box)
+    if not is_exact(e.dataset.type):
+        _verify(e, box, pipeline)
         return e.by_reader(box)
     out = np.empty(box.shape + e.dims, e.dtype)
     chunk_shape = e.dataset.chunks

@@ -155,6 +155,18 @@ class Roots:
             if stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode):
                 yield Entry(text, stat.S_ISDIR(found.st_mode), found.st_size, found.st_mtime)
 
+    def is_folder(self, place: Place) -> bool:
+        """Whether a place is a folder.
+
+        Raises:
+            NotFound: It is nothing at all.
+        """
+        fd = self._open(place.root, place.parts, os.O_PATH)
+        try:
+            return stat.S_ISDIR(os.fstat(fd).st_mode)
+        finally:
+            os.close(fd)
+
     def open(self, place: Place) -> int:
         """Open a regular file for reading.
 

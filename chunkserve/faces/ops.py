@@ -1,0 +1,25 @@
+"""For operators: ``/healthz`` (the process answers) and ``/readyz`` (it can really read)."""
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from chunkserve.errors import ChunkserveError
+from chunkserve.service.store import Store
+
+
+async def healthz(request: Request) -> Response:
+    """The event loop runs."""
+    del request
+    return PlainTextResponse("ok\n")
+
+
+async def readyz(request: Request) -> Response:
+    """Every root can be listed and a reader process answers."""
+    store: Store = request.app.state.store
+    try:
+        checks = await asyncio.to_thread(store.check)
+    except ChunkserveError as error:
+        return JSONResponse({"ready": False, "detail": str(error)}, 503, {"Retry-After": "5"})
+    return JSONResponse({"ready": True, "checks": checks})

@@ -1,0 +1,53 @@
+"""URL paths: the first segment's matrix parameters, and the other segments decoded once, strictly."""
+
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from chunkserve.errors import NotFound
+
+MAX_PATH = 16384
+"""Bytes of a request path."""
+
+
+@dataclass(frozen=True, slots=True)
+class UrlPath:
+    """A request path taken apart.
+
+    Attributes:
+        parts: The segments after the first, decoded.
+        folder: The path ends in a slash.
+        parameters: Matrix parameters of the first segment: ``/zarr;v=abc/...``.
+    """
+
+    parts: tuple[str, ...]
+    folder: bool
+    parameters: dict[str, str]
+
+
+def parse_path(raw: bytes) -> UrlPath:
+    """Take a raw path apart.
+
+    Raises:
+        NotFound: A segment is empty, ``.``, ``..``, not UTF-8, or contains a slash or NUL once decoded.
+    """
+    if len(raw) > MAX_PATH:
+        raise NotFound("path too long")
+    first, *segments = raw[1:].split(b"/")
+    folder = bool(segments) and segments[-1] == b""
+    if folder:
+        segments.pop()
+    parts = tuple([_decode(segment) for segment in segments])
+    _, *pairs = first.split(b";")
+    parameters = dict(_decode(pair).partition("=")[::2] for pair in pairs) if pairs else {}
+    return UrlPath(parts, folder, parameters)
+
+
+def _decode(segment: bytes) -> str:
+    data = unquote_to_bytes(segment) if b"%" in segment else segment
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise NotFound("a segment is not UTF-8") from None
+    if text in ("", ".", "..") or "/" in text or "\0" in text:
+        raise NotFound(text)
+    return text

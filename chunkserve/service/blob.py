@@ -1,0 +1,109 @@
+"""Bytes to be served: described first, read when they are sent, in the parts that are asked for."""
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from chunkserve.codecs.frame import Frame
+from chunkserve.service.hdffile import HdfFile
+
+Verify = Callable[[bytearray], Frame]
+
+
+@dataclass(eq=False, slots=True)
+class Stored:
+    """A run of bytes of an open file, edited by a frame as it is read.
+
+    Attributes:
+        file: Where it lies.
+        offset: Byte offset of the part to be served.
+        length: Bytes of that part.
+        frame: How the stored chunk it belongs to is edited, if anything in it is.
+        chunk: Offset and length of the whole stored chunk.
+        verify: Checks the whole chunk, to be called before any of it is served for the first time.
+    """
+
+    file: HdfFile
+    offset: int
+    length: int
+    frame: Frame | None = None
+    chunk: tuple[int, int] = (0, 0)
+    verify: Verify | None = None
+
+    def read_into(self, view: memoryview, start: int, *, wait: bool) -> None:
+        """Fill ``view`` with the served bytes from ``start`` on.
+
+        Raises:
+            WouldBlock, Corrupt, StorageFault: As :meth:`chunkserve.sources.localfile.LocalFile.read_into`.
+        """
+        local = self.file.local
+        if self.verify is not None:
+            whole = local.read(*self.chunk, wait=wait)
+            self.verify(whole)
+            self.verify = None
+            at = self.offset - self.chunk[0] + start
+            view[:] = memoryview(whole)[at : at + len(view)]
+        elif self.frame is None:
+            local.read_into(view, self.offset + start, wait=wait)
+        else:
+            # a word to be turned round may lie across the border: read a little more on both sides
+            low, high = max(0, start - 3), min(self.length, start + len(view) + 3)
+            part = local.read(self.offset + low, high - low, wait=wait)
+            self.frame.edit(part, self.offset - self.chunk[0] + low)
+            view[:] = memoryview(part)[start - low : start - low + len(view)]
+
+
+Piece = bytes | Stored
+
+
+@dataclass(eq=False, slots=True)
+class Blob:
+    """A body of known size.
+
+    Attributes:
+        pieces: What it consists of, in order.
+        size: Bytes.
+        starts: Where each piece starts, if there are many.
+    """
+
+    pieces: tuple[Piece, ...]
+    size: int
+    starts: list[int] = field(default_factory=list)
+
+    def read(self, start: int = 0, stop: int | None = None, *, wait: bool = True) -> bytearray:
+        """The bytes from ``start`` to ``stop``, of one version of every file involved.
+
+        Raises:
+            WouldBlock: Not ``wait``, and a part is not in memory.
+            SourceChanged: A file changed meanwhile.
+            Corrupt, StorageFault: As it says.
+        """
+        end = self.size if stop is None else stop
+        out = bytearray(end - start)
+        view = memoryview(out)
+        touched: list[HdfFile] = []
+        first = max(0, bisect_right(self.starts, start) - 1) if self.starts else 0
+        at = self.starts[first] if self.starts else 0
+        for i in range(first, len(self.pieces)):
+            piece = self.pieces[i]
+            length = len(piece) if isinstance(piece, bytes) else piece.length
+            low, high = max(start, at), min(end, at + length)
+            if low < high:
+                part = view[low - start : high - start]
+                if isinstance(piece, bytes):
+                    part[:] = piece[low - at : high - at]
+                else:
+                    piece.read_into(part, low - at, wait=wait)
+                    if piece.file not in touched:
+                        touched.append(piece.file)
+            at += length
+            if at >= end:
+                break
+        for file in touched:
+            file.local.check_unchanged()
+        return out
+
+
+def blob_of(*pieces: Piece) -> Blob:
+    """A blob of a few pieces."""
+    return Blob(pieces, sum(len(piece) if isinstance(piece, bytes) else piece.length for piece in pieces))

@@ -1,0 +1,291 @@
+"""The door: every face asks here, for the bytes of a key or the elements of a region.
+
+``wait=False`` answers from memory and the page cache or raises ``WouldBlock``; the same call with ``wait=True``, in a
+thread, then does what takes time. There is no second way in.
+"""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, fields
+from typing import Generic, TypeVar
+
+from chunkserve.cache.disk import DiskCache
+from chunkserve.cache.flight import Flight
+from chunkserve.cache.memory import MemoryCache
+from chunkserve.errors import Gone, NotFound
+from chunkserve.hdf5.pool import Readers
+from chunkserve.metadata.keys import ChunkKey, DocumentKey, Format, in_grid, parse_key
+from chunkserve.metadata.present import Thresholds
+from chunkserve.model import Group
+from chunkserve.service.arrays import Context, ZarrArray
+from chunkserve.service.blob import Blob, Stored, blob_of
+from chunkserve.service.documents import Documents, Made
+from chunkserve.service.files import Files
+from chunkserve.service.hdffile import HdfFile, Tools
+from chunkserve.service.nodes import Node, Nodes, is_hidden, named_links
+from chunkserve.settings import Settings, clean_environment
+from chunkserve.sources.localfile import WouldBlock
+from chunkserve.sources.roots import Entry, Roots, open_root
+from chunkserve.versions import digest
+
+T = TypeVar("T")
+
+HANDLES = 4096
+"""Arrays and documents remembered by URL, per worker."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The body of a key.
+
+    Attributes:
+        blob: The bytes.
+        etag: Strong; without quotes.
+        version: Of the file the URL names.
+        json: Whether it is a metadata document.
+    """
+
+    blob: Blob
+    etag: str
+    version: str
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Members of a folder, file or group: names, with whether they have members themselves."""
+
+    folders: tuple[str, ...]
+    others: tuple[str, ...]
+    entries: tuple[Entry, ...] = ()
+
+
+class AbsentChunk(NotFound):
+    """The array is there, and the chunk is not stored: readers put the fill value."""
+
+
+class ForeignChunk(NotFound):
+    """A chunk-shaped key that is not under an array which is there: not a missing chunk, a missing array."""
+
+
+class Store:
+    """All data below the roots, as the faces see them. Thread-safe."""
+
+    def __init__(self, settings: Settings, roots: Roots) -> None:
+        """Open nothing yet."""
+        self.settings = settings
+        self.roots = roots
+        self.memory: MemoryCache[bytes] = MemoryCache(settings.cache_memory)
+        self.readers = Readers(
+            limit=settings.readers,
+            memory=settings.reader_memory,
+            deadline=settings.reader_deadline,
+            environment=clean_environment(),
+        )
+        self.limits = Thresholds(
+            settings.merge_below, settings.shard_below, settings.target_chunk, settings.max_chunk
+        )
+        byte_settings = digest(*(getattr(self.limits, row.name) for row in fields(self.limits)), settings.path_map)
+        disk = DiskCache(settings.cache_folder(), settings.cache_disk)
+        self.tools = Tools(settings, self.readers, disk, Flight(), byte_settings)
+        self.files = Files(roots, self.tools)
+        self.nodes = Nodes(self.files)
+        self.context = Context(self.nodes, self.limits, self.memory)
+        self.documents: dict[Format, Documents] = {
+            2: Documents(self.context, 2, settings.consolidate),
+            3: Documents(self.context, 3, settings.consolidate),
+        }
+        self._arrays: _Recent[ZarrArray] = _Recent(HANDLES)
+        self._made: MemoryCache[Made] = MemoryCache(settings.cache_memory // 4)
+
+    def close(self) -> None:
+        """End the reader processes."""
+        self.readers.close()
+
+    # ----------------------------------------------------------------- keys
+
+    def key(
+        self, zarr_format: Format, parts: tuple[str, ...], *, wait: bool, pinned: str = "", known: str = ""
+    ) -> Answer:
+        """The bytes of a Zarr key.
+
+        Args:
+            zarr_format: 2 or 3.
+            parts: Components of the key, file included.
+            wait: Whether to wait for disks, readers and decoders.
+            pinned: The version the URL asks for.
+            known: The ETag the client has; if it is still right, the blob is empty and nothing is read.
+
+        Raises:
+            WouldBlock: Not ``wait``, and something is not at hand.
+            NotFound: No such key; :class:`ForeignChunk` and :class:`AbsentChunk` tell chunk keys apart.
+            Gone: ``pinned`` is not current.
+            ChunkserveError: As it says.
+        """
+        key = parse_key(parts, zarr_format)
+        if isinstance(key, ChunkKey):
+            return self._chunk(zarr_format, key, wait=wait, pinned=pinned, known=known)
+        if isinstance(key, DocumentKey):
+            return self._document(zarr_format, key, wait=wait, pinned=pinned)
+        raise NotFound("/".join(parts))
+
+    def _chunk(self, zarr_format: Format, key: ChunkKey, *, wait: bool, pinned: str, known: str) -> Answer:
+        try:
+            array = self.array(zarr_format, key.path, wait=wait)
+        except NotFound as error:
+            raise ForeignChunk("/".join(key.path)) from error
+        self._check_pin(array.node.files[0], array.files, pinned, "/".join(key.path))
+        p = array.presentation
+        if not in_grid(key.position, p.grid, zarr_format):
+            raise ForeignChunk("/".join(key.path))
+        position = key.position if p.grid else ()
+        version = array.node.files[0].version
+        etag = array.etag(position)
+        if etag and etag == known:
+            return Answer(blob_of(), etag, version)
+        blob = array.chunk(position, wait=wait)
+        if blob is None:
+            raise AbsentChunk("/".join(key.path))
+        return Answer(blob, etag or _content_tag(blob, wait=wait), version)
+
+    def array(self, zarr_format: Format, path: tuple[str, ...], *, wait: bool) -> ZarrArray:
+        """The array at a path.
+
+        Raises:
+            NotFound: There is none.
+        """
+        name = (zarr_format, path)
+        known = self._arrays.get(name)
+        if known is not None and known.is_current():
+            return known
+        if not wait:
+            raise WouldBlock
+        node = self.node(path)
+        if node.is_group:
+            raise NotFound("/".join(path))
+        made = ZarrArray(node, zarr_format, self.context)
+        self._arrays.put(name, made)
+        return made
+
+    def node(self, path: tuple[str, ...]) -> Node:
+        """The node at a path, file included.
+
+        Raises:
+            NotFound: There is none.
+        """
+        file, rest = self.files.find(path)
+        return self.nodes.find(file, rest)
+
+    def _document(self, zarr_format: Format, key: DocumentKey, *, wait: bool, pinned: str) -> Answer:
+        name = (zarr_format, key)
+        made = self._made.get(name)
+        if made is None or not made.is_current():
+            if not wait:
+                raise WouldBlock
+            made = self.tools.flight.run(name, lambda: self._make_document(zarr_format, key))
+            if not any(file.live for file in made.files):
+                self._made.put(name, made, len(made.data) + 500)
+        self._check_pin(made.files[0], made.files, pinned, "/".join(key.path))
+        return Answer(blob_of(made.data), made.etag, made.version, json=True)
+
+    def _make_document(self, zarr_format: Format, key: DocumentKey) -> Made:
+        return self.documents[zarr_format].make(self.node(key.path), key.name)
+
+    def _check_pin(self, file: HdfFile, files: tuple[HdfFile, ...], pinned: str, path: str) -> None:
+        if pinned and (file.version != pinned or file.live):
+            raise Gone(pinned, path)
+        del files
+
+    # ---------------------------------------------------------------- others
+
+    def listing(self, path: tuple[str, ...]) -> Listing:
+        """Members of a folder, of a file's root group, or of a group. Opens no external target.
+
+        Raises:
+            NotFound: There is no such folder or group.
+        """
+        if not path and not self._single_root():
+            return Listing(tuple(root.name for root in self.roots.roots if root.listed), ())
+        place, rest = self.roots.locate(path)
+        if self.roots.is_folder(place):
+            entries = tuple(self.roots.listing(place))
+            return Listing(
+                tuple(e.name for e in entries if e.is_folder), tuple(e.name for e in entries if not e.is_folder), entries
+            )
+        node = self.nodes.find(self.files.open(place), rest)
+        if not node.is_group:
+            raise NotFound("/".join(path))
+        return self._members(node)
+
+    def _members(self, node: Node) -> Listing:
+        groups, arrays = [], []
+        for name, member in self.nodes.members(node, outside=False):
+            if not is_hidden(member):
+                (groups if member.is_group else arrays).append(name)
+        if isinstance(node.object, Group):
+            arrays += [name for name, link in named_links(node.object) if link.kind == "external"]
+        return Listing(tuple(groups), tuple(arrays))
+
+    def _single_root(self) -> bool:
+        listed = [root for root in self.roots.roots if root.listed]
+        return len(listed) == 1 and not listed[0].name
+
+    def file(self, path: tuple[str, ...]) -> Answer:
+        """The untouched bytes of a file.
+
+        Raises:
+            NotFound: There is no such file.
+        """
+        file, rest = self.files.find(path)
+        if rest:
+            raise NotFound("/".join(path))
+        blob = blob_of(Stored(file, 0, file.local.identity.size))
+        return Answer(blob, digest(file.version, "file"), file.version)
+
+
+def _content_tag(blob: Blob, *, wait: bool) -> str:
+    """An ETag of the bytes themselves, where versions cannot tell."""
+    return hashlib.blake2b(blob.read(wait=wait), digest_size=10).hexdigest()
+
+
+class _Recent(Generic[T]):
+    """The most recently used values, bounded in number. Thread-safe."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._items: OrderedDict[Hashable, T] = OrderedDict()
+
+    def get(self, key: Hashable) -> T | None:
+        with self._lock:
+            found = self._items.get(key)
+            if found is not None:
+                self._items.move_to_end(key)
+            return found
+
+    def put(self, key: Hashable, value: T) -> None:
+        with self._lock:
+            self._items[key] = value
+            self._items.move_to_end(key)
+            while len(self._items) > self._most:
+                self._items.popitem(last=False)
+
+
+def open_roots(settings: Settings, paths: tuple[str, ...]) -> Roots:
+    """The roots from ``PATH`` or ``NAME=PATH`` words, and what links may reach besides.
+
+    Raises:
+        FileNotFoundError: A path does not exist.
+    """
+    named = [word.split("=", 1) if "=" in word else ["", word] for word in paths]
+    several = len(named) > 1
+    roots = [open_root(path, name or (_base(path) if several else "")) for name, path in named]
+    roots += [open_root(path, listed=False) for path in settings.link_roots]
+    mapping = tuple(tuple(part.encode() for part in word.split("=", 1)) for word in settings.path_map if "=" in word)
+    return Roots(tuple(roots), mapping)  # type: ignore[arg-type]  # pairs
+
+
+def _base(path: str) -> str:
+    return path.rstrip("/").rsplit("/", 1)[-1]
