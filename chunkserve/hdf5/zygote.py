@@ -56,7 +56,10 @@ def _warm_up() -> None:
 
 def _fork(control: socket.socket) -> bool:
     """Fork one reader for the next request; false when the worker is gone."""
-    message = receive(control)
+    try:
+        message = receive(control)
+    except ConnectionResetError:
+        return False
     if message is None:
         return False
     data, (channel, file) = message

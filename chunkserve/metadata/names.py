@@ -1,6 +1,6 @@
 """HDF5 link names as Zarr node names, and back.
 
-A link name is any bytes without ``/``. Most are node names as they stand. Those that a URL, a client or the Zarr
+A link name is any bytes without ``/`` (the name of a compound's field may have that too). Most are node names as they stand. Those that a URL, a client or the Zarr
 specification would take for something else are exposed under an alias: each byte in question becomes ``~XX`` (two
 capital hexadecimal digits), and so does ``~`` itself, so that the mapping is one to one.
 """
@@ -10,12 +10,13 @@ import re
 from chunkserve.errors import NotFound
 
 RESERVED = frozenset({".", "..", "zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata"})
-"""Whole names that are documents or navigation; Zarr v3 also reserves the prefix ``__``."""
+"""Whole names that are documents or navigation. (Format 3 also reserves the prefix ``__``, for which readers have no
+use so far; names with it stay, since variables are called by them.)"""
 
 MAX_NAME = 1024
 """Bytes of an HDF5 name; with a longer one a key would not fit into a URL."""
 
-_UNSAFE = frozenset(b"#?%\\~") | frozenset(range(0x20)) | {0x7F}
+_UNSAFE = frozenset(b"#?%\\~/") | frozenset(range(0x20)) | {0x7F}
 _ESCAPE = re.compile(r"~([0-9A-F]{2})")
 
 NOT_COORDINATE = b"_nc4_non_coord_"
@@ -30,7 +31,7 @@ def node_name(link: bytes) -> str | None:
     if not link or len(link) > MAX_NAME:
         return None
     text = link.decode("utf-8", "surrogateescape")
-    whole = text in RESERVED or text.startswith("__")
+    whole = text in RESERVED
     return "".join(_spell(c, escape=whole and i == 0) for i, c in enumerate(text))
 
 

@@ -118,8 +118,10 @@ class ZarrArray:
 
     def _attributes(self) -> tuple[dict[str, Json], np.ndarray | None]:
         """The attributes as JSON, and the dataset's ``_FillValue`` if it has a usable one."""
+        if self.node.field:
+            return enum_attribute(self.served), None
         attributes = attributes_json(self.dataset.attributes)
-        mask = _fill_attribute(self.dataset, self.served) if not self.node.field else None
+        mask = _fill_attribute(self.dataset, self.served)
         if find(self.dataset.attributes, b"_FillValue") is not None:
             attributes.pop("_FillValue", None)
         if mask is not None and self.format == 3:
