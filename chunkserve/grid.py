@@ -101,6 +101,10 @@ def _even(n: int, most: int) -> int:
     return next((d for d in range(most, most // 2, -1) if n % d == 0), most)
 
 
+MOST_JOINED = 8192
+"""Chunks that :func:`grow` joins; with more, finding them would cost more than reading them."""
+
+
 def grow(shape: Shape, chunk: Shape, itemsize: int, target: int) -> Shape:
     """A multiple of ``chunk`` of about ``target`` bytes, for reading many tiny chunks by one request.
 
@@ -113,7 +117,7 @@ def grow(shape: Shape, chunk: Shape, itemsize: int, target: int) -> Shape:
     thin = [axis for axis in reversed(range(len(shape))) if chunk[axis] == 1]
     size = math.prod(chunk) * itemsize
     for axes in (thick, thin):
-        while 2 * size <= target:
+        while 2 * size <= target and 2 * math.prod(times) <= MOST_JOINED:
             free = [axis for axis in axes if times[axis] < limit[axis]]
             if not free:
                 break

@@ -170,7 +170,7 @@ class HdfStore(Store):
 
     def _chunks(self, prefix: str) -> Iterable[str]:
         try:
-            grid = self.door.array(self.zarr_format, self._parts(prefix), wait=True).presentation.grid
+            grid = self.door.chunks(self.zarr_format, self._parts(prefix), wait=True).presentation.grid
         except ChunkserveError:
             return
         for position in product(*map(range, grid)):

@@ -26,7 +26,8 @@ MAX_BLOCKS = 100_000
 class Axes:
     """A resolved mapping: index sets per axis on both sides, and which source axis each target axis pairs with.
 
-    ``pairs[d]`` is the source axis of target axis d, ``None`` where both have length one.
+    ``pairs[d]`` is the source axis of target axis d, ``None`` where both have length one. ``assumed``: the file says
+    "all of the source" without its extent, and the target's is taken for it until :meth:`fit` knows better.
     """
 
     file: str
@@ -34,6 +35,17 @@ class Axes:
     target: tuple[Indices, ...]
     source: tuple[Indices, ...]
     pairs: tuple[int | None, ...]
+    assumed: bool = False
+
+    def fit(self, shape: Shape) -> "Axes":
+        """The mapping for a source of this extent.
+
+        Raises:
+            Unsupported: It has not as many elements as the target.
+        """
+        if not self.assumed:
+            return self
+        return _paired(self.file, self.dataset, self.target, tuple(range(n) for n in shape))
 
     @property
     def bounds(self) -> Box:
@@ -42,14 +54,6 @@ class Axes:
             return Box((0,) * len(self.target), (0,) * len(self.target))
         return Box(
             tuple(int(axis[0]) for axis in self.target), tuple(int(axis[-1]) + 1 for axis in self.target)
-        )
-
-    @property
-    def dense(self) -> bool:
-        """Whether both sides are plain boxes."""
-        return all(
-            isinstance(axis, range) and (axis.step == 1 or len(axis) < 2)
-            for axis in (*self.target, *self.source)
         )
 
 
@@ -181,12 +185,16 @@ def next_block(mapping: Mapping, found: int) -> tuple[str, str] | None:
 
 
 def _fixed(mapping: Mapping, extent: Shape) -> list[Axes]:
-    targets, sources = _regular(mapping.target, extent), _regular(mapping.source, mapping.source_extent)
+    targets = _regular(mapping.target, extent)
+    file, dataset = (name.replace("%%", "%") for name in (mapping.file, mapping.dataset))
+    if not mapping.source_extent and not mapping.source.start and not mapping.source.boxes and len(targets) == 1:
+        like = tuple(range(len(indices)) for indices in targets[0])
+        return [replace(_paired(file, dataset, targets[0], like), assumed=True)]
+    sources = _regular(mapping.source, mapping.source_extent)
     if len(targets) != len(sources):
         raise Unsupported("virtual mapping between selections of different form")
     if len(targets) > 1 and not (_in_rows(targets) and _in_rows(sources)):
         raise Unsupported("virtual mapping between interleaved boxes")
-    file, dataset = (name.replace("%%", "%") for name in (mapping.file, mapping.dataset))
     return [_paired(file, dataset, target, source) for target, source in zip(targets, sources, strict=True)]
 
 

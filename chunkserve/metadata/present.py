@@ -150,6 +150,12 @@ def decoded(shape: Shape, chunk: Shape, served: Served, why: str) -> Presentatio
     return Presentation(shape, chunk, "blosc", Plan.DECODED, why, blosc=blosc)
 
 
+def merged(shape: Shape, chunk: Shape, served: Served, limits: Thresholds, why: str) -> Presentation:
+    """A presentation whose chunks are many small ones put together."""
+    joined = grow(shape, chunk, item_bytes(served), limits.target_chunk)
+    return decoded(shape, joined, served, why)
+
+
 def _typesize(itemsize: int) -> int:
     return itemsize if 1 <= itemsize <= 255 else 1
 

@@ -169,8 +169,7 @@ def _float_fill(value: np.ndarray, zarr_format: int) -> Json:
 def encoded_fill_attribute(value: np.ndarray) -> Json:
     """``_FillValue`` as xarray stores it in Zarr v3 attributes: floats as base64 of a little-endian double.
 
-    Raises:
-        ValueError: xarray has no encoding for the dtype.
+    ``None`` where xarray has no encoding for the dtype; it would refuse the whole store.
     """
     kind = value.dtype.kind
     if kind == "b":
@@ -181,7 +180,7 @@ def encoded_fill_attribute(value: np.ndarray) -> Json:
         return _double(float(value))
     if kind == "c":
         return [_double(float(value.real)), _double(float(value.imag))]
-    raise ValueError(f"xarray has no _FillValue for {value.dtype}")
+    return None
 
 
 def _double(value: float) -> str:

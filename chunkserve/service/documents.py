@@ -18,9 +18,9 @@ from chunkserve.metadata.documents import (
 )
 from chunkserve.metadata.keys import Format
 from chunkserve.model import Group
-from chunkserve.service.arrays import Context, ZarrArray, attributes_json
 from chunkserve.service.hdffile import HdfFile
 from chunkserve.service.nodes import Node, is_hidden
+from chunkserve.service.zarrarray import Context, ZarrArray, attributes_json
 from chunkserve.versions import digest
 
 MAX_CONSOLIDATED_LINKS = 256

@@ -5,7 +5,7 @@ numpy has only pointers. Boxes are in the dataset's dimensions; an array type's 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -121,6 +121,48 @@ class Elements:
         out = np.empty(shape + self.dims, self.dtype)
         out[...] = self.fill()
         return out
+
+    def files(self, box: Box) -> set[HdfFile]:
+        """All files that the elements of a box are read from, this dataset's own included.
+
+        Raises:
+            MissingSource: One of them is not there.
+        """
+        found = {self.file}
+        if self.dataset.layout == "external":
+            found |= {segment.file for segment in self.sources.segments(self.file, self.dataset)}
+        if self.dataset.layout == "virtual":
+            for piece in self.pieces(box):
+                found |= self.source(piece).files(piece.box)
+        return found
+
+    def pieces(self, box: Box) -> Iterator[Piece]:
+        """The parts of a virtual dataset's box that its mappings fill, in the order to be written."""
+        for axes in self.layout.touching(box):
+            fitted = axes
+            if axes.assumed:
+                try:
+                    fitted = axes.fit(self.sources.open(self.file, axes.file, axes.dataset).shape)
+                except NotFound:
+                    pass  # said when the piece is read
+            piece = cut(fitted, box)
+            if piece is not None:
+                yield piece
+
+    def source(self, piece: Piece) -> "Elements":
+        """The dataset a piece of a virtual dataset comes from.
+
+        Raises:
+            MissingSource: It is not there, or smaller than the mapping says.
+        """
+        name = f"{piece.file}:{piece.dataset}"
+        try:
+            found = self.sources.open(self.file, piece.file, piece.dataset)
+        except NotFound as error:
+            raise MissingSource(f"{self.path} draws from {name}, which cannot be read") from error
+        if len(found.shape) != len(piece.box.start) or piece.box.clip(whole(found.shape)) != piece.box:
+            raise MissingSource(f"{self.path} draws from beyond the extent of {name}")
+        return found
 
     def by_reader(self, box: Box) -> np.ndarray:
         """Elements converted (and decoded) by libhdf5 in a reader process."""
@@ -277,24 +319,11 @@ def _compact(e: Elements, box: Box) -> np.ndarray:
 
 def _virtual(e: Elements, box: Box) -> np.ndarray:
     out = e.empty(box.shape)
-    for axes in e.layout.touching(box):
-        piece = cut(axes, box)
-        if piece is not None:
-            part = out[piece.target]
-            out[piece.target] = _source_values(e, piece).reshape(part.shape).astype(e.dtype, copy=False)
+    for piece in e.pieces(box):
+        part = out[piece.target]
+        values = e.source(piece).read(piece.box)[piece.source]
+        out[piece.target] = values.reshape(part.shape).astype(e.dtype, copy=False)
     return out
-
-
-def _source_values(e: Elements, piece: Piece) -> np.ndarray:
-    try:
-        source = e.sources.open(e.file, piece.file, piece.dataset)
-    except NotFound as error:
-        raise MissingSource(
-            f"{e.path} draws from {piece.file}:{piece.dataset}, which cannot be read"
-        ) from error
-    if piece.box.clip(whole(source.shape)) != piece.box:
-        raise MissingSource(f"{e.path} draws from beyond the extent of {piece.file}:{piece.dataset}")
-    return source.read(piece.box)[piece.source]
 
 
 _LAYOUTS = {

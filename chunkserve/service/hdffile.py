@@ -40,6 +40,9 @@ LIVE_SCAN_OBJECTS = 2000
 RETRIES = 4
 """Looks at a file that changes under our eyes, before the caller is told to come back."""
 
+DEADLY = 3
+"""Datasets that may end their reader before the whole file is left alone."""
+
 STORAGE_ERRNO = (5, 110, 116, 121)
 """EIO, ETIMEDOUT, ESTALE, EREMOTEIO, as libhdf5 reports them."""
 
@@ -207,8 +210,11 @@ class HdfFile:
             log.warning("reader died: %s: %s", what, death.reason)
             if self.live or not self.is_current():
                 raise SourceChanged(f"{what} could not be read while it is written: {death.reason}") from None
-            self._quarantine[subject] = Quarantined(f"{what} cannot be read: {death.reason}")
-            raise self._quarantine[subject] from None
+            reason = Quarantined(f"{what} cannot be read: {death.reason}")
+            self._quarantine[subject] = reason
+            if len(self._quarantine) >= DEADLY:
+                self._quarantine["structure"] = reason
+            raise reason from None
         except ReaderRefused as refusal:
             raise self._refusal(refusal, subject) from None
 

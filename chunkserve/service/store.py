@@ -19,12 +19,13 @@ from chunkserve.hdf5.pool import Readers
 from chunkserve.metadata.keys import ChunkKey, DocumentKey, Format, in_grid, parse_key
 from chunkserve.metadata.present import Thresholds
 from chunkserve.model import Group
-from chunkserve.service.arrays import Context, ZarrArray
 from chunkserve.service.blob import Blob, Stored, blob_of
+from chunkserve.service.chunks import Chunks
 from chunkserve.service.documents import Documents, Made
 from chunkserve.service.files import Files
 from chunkserve.service.hdffile import HdfFile, Tools
 from chunkserve.service.nodes import Node, Nodes, is_hidden, named_links
+from chunkserve.service.zarrarray import Context, ZarrArray
 from chunkserve.settings import Settings, clean_environment
 from chunkserve.sources.localfile import WouldBlock
 from chunkserve.sources.roots import Entry, Roots, open_root
@@ -92,12 +93,12 @@ class Store:
         self.tools = Tools(settings, self.readers, disk, Flight(), byte_settings)
         self.files = Files(roots, self.tools)
         self.nodes = Nodes(self.files)
-        self.context = Context(self.nodes, self.limits, self.memory)
+        self.context = Context(self.nodes, self.limits, self.memory, self.tools)
         self.documents: dict[Format, Documents] = {
             2: Documents(self.context, 2, settings.consolidate),
             3: Documents(self.context, 3, settings.consolidate),
         }
-        self._arrays: _Recent[ZarrArray] = _Recent(HANDLES)
+        self._arrays: _Recent[Chunks] = _Recent(HANDLES)
         self._made: MemoryCache[Made] = MemoryCache(settings.cache_memory // 4)
 
     def close(self) -> None:
@@ -132,40 +133,43 @@ class Store:
         raise NotFound("/".join(parts))
 
     def _chunk(self, zarr_format: Format, key: ChunkKey, *, wait: bool, pinned: str, known: str) -> Answer:
+        name = "/".join(key.path)
         try:
-            array = self.array(zarr_format, key.path, wait=wait)
+            chunks = self.chunks(zarr_format, key.path, wait=wait)
         except NotFound as error:
-            raise ForeignChunk("/".join(key.path)) from error
-        self._check_pin(array.node.files[0], array.files, pinned, "/".join(key.path))
-        p = array.presentation
-        if not in_grid(key.position, p.grid, zarr_format):
-            raise ForeignChunk("/".join(key.path))
-        position = key.position if p.grid else ()
-        version = array.node.files[0].version
-        etag = array.etag(position)
-        if etag and etag == known:
-            return Answer(blob_of(), etag, version)
-        blob = array.chunk(position, wait=wait)
+            raise ForeignChunk(name) from error
+        array = chunks.array
+        file = array.node.files[0]
+        self._check_pin(file, pinned, name)
+        grid = array.presentation.grid
+        if not in_grid(key.position, grid, zarr_format):
+            raise ForeignChunk(name)
+        position = key.position if grid else ()
+        if known and known == chunks.etag(position, wait=wait):
+            return Answer(blob_of(), known, file.version)
+        blob = chunks.get(position, wait=wait)
         if blob is None:
-            raise AbsentChunk("/".join(key.path))
-        return Answer(blob, etag or _content_tag(blob, wait=wait), version)
+            raise AbsentChunk(name)
+        etag = chunks.etag(position, wait=wait)
+        return Answer(blob, etag or _content_tag(blob, wait=wait), file.version)
 
-    def array(self, zarr_format: Format, path: tuple[str, ...], *, wait: bool) -> ZarrArray:
-        """The array at a path.
+    def chunks(self, zarr_format: Format, path: tuple[str, ...], *, wait: bool) -> Chunks:
+        """The chunks of the array at a path.
 
         Raises:
-            NotFound: There is none.
+            NotFound: There is no array.
+            Unsupported, MissingSource: It cannot be served.
         """
         name = (zarr_format, path)
         known = self._arrays.get(name)
-        if known is not None and known.is_current():
+        if known is not None and known.array.is_current():
             return known
         if not wait:
             raise WouldBlock
         node = self.node(path)
         if node.is_group:
             raise NotFound("/".join(path))
-        made = ZarrArray(node, zarr_format, self.context)
+        made = Chunks(ZarrArray(node, zarr_format, self.context))
         self._arrays.put(name, made)
         return made
 
@@ -187,16 +191,15 @@ class Store:
             made = self.tools.flight.run(name, lambda: self._make_document(zarr_format, key))
             if not any(file.live for file in made.files):
                 self._made.put(name, made, len(made.data) + 500)
-        self._check_pin(made.files[0], made.files, pinned, "/".join(key.path))
+        self._check_pin(made.files[0], pinned, "/".join(key.path))
         return Answer(blob_of(made.data), made.etag, made.version, json=True)
 
     def _make_document(self, zarr_format: Format, key: DocumentKey) -> Made:
         return self.documents[zarr_format].make(self.node(key.path), key.name)
 
-    def _check_pin(self, file: HdfFile, files: tuple[HdfFile, ...], pinned: str, path: str) -> None:
+    def _check_pin(self, file: HdfFile, pinned: str, path: str) -> None:
         if pinned and (file.version != pinned or file.live):
             raise Gone(pinned, path)
-        del files
 
     # ---------------------------------------------------------------- others
 
