@@ -9,7 +9,7 @@ import math
 import struct
 from array import array
 from bisect import bisect_left
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,7 @@ MAGIC = b"CSINDEX1"
 _HEADER = struct.Struct("<8sQQQ")
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkRef:
+class ChunkRef(NamedTuple):
     """One stored chunk: byte offset in the file, stored length in bytes, HDF5 filter mask (bit i: stage i skipped)."""
 
     offset: int

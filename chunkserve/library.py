@@ -40,7 +40,7 @@ class HdfStore(Store):
     def door(self) -> Door:
         """The store behind this one, opened on first use."""
         if self._door is None:
-            values = load(self.settings)
+            values = load({"link_roots": ("/",), **self.settings})
             self._door = Door(values, open_roots(values, (self.path,)))
         return self._door
 
@@ -229,7 +229,8 @@ def open_store(path: str | os.PathLike[str], *, zarr_format: Format = 3, **setti
     Args:
         path: The file.
         zarr_format: 2 or 3.
-        **settings: Any of ``chunkserve settings``, for example ``cache_dir``.
+        **settings: Any of ``chunkserve settings``, for example ``cache_dir``. Other than in the server, links may lead
+            to any file that you can read, unless ``link_roots`` says otherwise.
 
     Returns:
         A store for ``zarr.open``, ``xarray.open_zarr`` and the like.

@@ -137,6 +137,43 @@ def blind_frame(pipeline: Pipeline, length: int, mask: int) -> Frame | None:
     return Frame(single_head(body, pipeline.nbytes, stages.typesize, (fmt, flags)), 0, body)
 
 
+@dataclass(frozen=True, slots=True)
+class SingleStream:
+    """The frames of chunks that one compressor made whole (mask 0): 24 bytes in front of what is stored.
+
+    Attributes:
+        prefix: The header up to the frame's size.
+        trailer: Bytes of a checksum behind the stream.
+        nbytes: Decoded bytes; a stream of just that length is not passed on.
+    """
+
+    prefix: bytes
+    trailer: int
+    nbytes: int
+
+    def head(self, length: int) -> bytes | None:
+        """The bytes in front of a stream in a chunk of ``length`` bytes, ``None`` if the content matters."""
+        body = length - self.trailer
+        return None if body == self.nbytes or body < 0 else self.prefix + _SIZES.pack(body + 24, 20, body)
+
+
+_SIZES = struct.Struct("<iii")  # frame size, block start, stream length
+
+
+def single_stream(pipeline: Pipeline) -> SingleStream | None:
+    """The quick way to most frames, for pipelines that have it."""
+    try:
+        stages = _stages(pipeline, 0)
+        fmt = _CODECS[stages.codec.id].single if stages.codec is not None else None
+        if fmt is None:
+            return None
+        kind = (fmt, Flag.SHUFFLE if stages.shuffled else Flag.NONE)
+        head = single_head(0, pipeline.nbytes, stages.typesize, kind)
+    except CannotReframe:
+        return None
+    return SingleStream(head[:12], 4 if stages.checksum else 0, pipeline.nbytes)
+
+
 def frame(pipeline: Pipeline, stored: Stored, mask: int) -> Frame:
     """The frame of a stored chunk; checks lengths, headers and checksum on the way.
 

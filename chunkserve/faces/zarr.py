@@ -5,61 +5,62 @@ import functools
 from chunkserve.errors import ChunkserveError, NotFound
 from chunkserve.faces.listing import listing_page
 from chunkserve.faces.paths import UrlPath, parse_path
-from chunkserve.faces.respond import Receive, Responder, Scope, Send, header
-from chunkserve.metadata.keys import Format, parse_key
+from chunkserve.faces.respond import Reply, Request, Responder
+from chunkserve.metadata.keys import Format, parse_key, split_chunk
 from chunkserve.service.store import ForeignChunk, Store
+from chunkserve.sources.localfile import WouldBlock
 
 
 class ZarrFace:
-    """Plain ASGI, since this is where most requests go."""
+    """Keys and listings of one format."""
 
-    def __init__(self, store: Store, responder: Responder, zarr_format: Format) -> None:
-        """Serve keys of one format."""
+    def __init__(self, store: Store, respond: Responder, zarr_format: Format) -> None:
+        """Serve keys of ``store``."""
         self.store = store
-        self.respond = responder
+        self.respond = respond
         self.format: Format = zarr_format
+        self._array_path = functools.lru_cache(4096)(parse_path)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, request: Request, *, wait: bool) -> Reply:
         """Answer a request."""
-        del receive  # bodies are not read
-        try:
-            path = parse_path(scope["raw_path"])
-            if path.folder or not path.parts:
-                await self._listing(scope, send, path)
-            else:
-                await self._key(scope, send, path)
-        except ChunkserveError as error:
-            await self.respond.error(scope, send, error)
+        found = split_chunk(request.path, self.format)
+        if found is not None:
+            path = self._array_path(found[0])
+            pinned = path.parameters.get("v", "")
+            answer = self.store.chunk(
+                self.format, path.parts, found[1], wait=wait, pinned=pinned, known=request.known()
+            )
+            return self.respond.answer(request, answer, wait=wait, pinned=bool(pinned))
+        path = parse_path(request.path)
+        if path.folder or not path.parts:
+            return self._listing(request, path, wait=wait)
+        return self._key(request, path, wait=wait)
 
-    async def _key(self, scope: Scope, send: Send, path: UrlPath) -> None:
+    def _key(self, request: Request, path: UrlPath, *, wait: bool) -> Reply:
+        """A document, or a scalar's chunk; a group named without its slash is sent to its listing."""
         pinned = path.parameters.get("v", "")
-        known = header(scope, b"if-none-match").strip(b'W/"').decode("latin-1")
-        question = functools.partial(self.store.key, self.format, path.parts, pinned=pinned, known=known)
         try:
-            answer = await self.respond.ask(question)
+            answer = self.store.key(self.format, path.parts, wait=wait, pinned=pinned, known=request.known())
         except ForeignChunk:
             raise
         except NotFound:
-            if parse_key(path.parts, self.format) is None and await self._is_group(path.parts):
-                await self._redirect(scope, send)
-                return
-            raise
-        await self.respond.answer(scope, send, answer, pinned=bool(pinned))
+            if parse_key(path.parts, self.format) is not None or not self._has_listing(path, wait=wait):
+                raise
+            return self.respond.redirect(request, b"./" + request.path.rsplit(b"/", 1)[-1] + b"/")
+        return self.respond.answer(request, answer, wait=wait, pinned=bool(pinned))
 
-    async def _is_group(self, parts: tuple[str, ...]) -> bool:
+    def _has_listing(self, path: UrlPath, *, wait: bool) -> bool:
+        if not wait:
+            raise WouldBlock
         try:
-            await self.respond.run(lambda: self.store.listing(parts))
+            self.store.listing(path.parts)
         except ChunkserveError:
             return False
         return True
 
-    async def _redirect(self, scope: Scope, send: Send) -> None:
-        """To the listing, whose relative links need the slash."""
-        last = scope["raw_path"].rsplit(b"/", 1)[-1]
-        await self.respond.empty(send, 308, [(b"location", b"./" + last + b"/"), *self.respond.cross_origin(scope)])
-
-    async def _listing(self, scope: Scope, send: Send, path: UrlPath) -> None:
+    def _listing(self, request: Request, path: UrlPath, *, wait: bool) -> Reply:
         """Members as HTML, which fsspec's clients and people read."""
-        listing = await self.respond.run(lambda: self.store.listing(path.parts))
-        page = listing_page(path.parts, listing)
-        await self.respond.text(scope, send, page, "text/html; charset=utf-8")
+        if not wait:
+            raise WouldBlock
+        page = listing_page(path.parts, self.store.listing(path.parts))
+        return self.respond.text(request, page, "text/html; charset=utf-8")

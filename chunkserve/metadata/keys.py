@@ -59,6 +59,28 @@ def _chunk_v2(parts: tuple[str, ...]) -> ChunkKey | None:
     return ChunkKey(parts[:-1], tuple(map(int, numbers)))
 
 
+_TAIL: dict[Format, re.Pattern[bytes]] = {
+    3: re.compile(rb"(?:0|[1-9][0-9]{0,18})(?:/(?:0|[1-9][0-9]{0,18}))*\Z"),
+    2: re.compile(rb"(?:0|[1-9][0-9]{0,18})(?:\.(?:0|[1-9][0-9]{0,18}))*\Z"),
+}
+
+
+def split_chunk(raw: bytes, zarr_format: Format) -> tuple[bytes, Shape] | None:
+    """A raw URL path as the path of an array and a chunk position; ``None`` if it does not look like a chunk's.
+
+    The same rule as :func:`parse_key`, without taking the array's path apart.
+    """
+    if zarr_format == 3:
+        array, found, tail = raw.rpartition(b"/c/")
+        separator = b"/"
+    else:
+        array, found, tail = raw.rpartition(b"/")
+        separator = b"."
+    if not found or not _TAIL[zarr_format].match(tail):
+        return None
+    return array, tuple(map(int, tail.split(separator)))
+
+
 def chunk_name(position: Shape, zarr_format: Format) -> str:
     """The key of a chunk below its array."""
     if zarr_format == 3:
@@ -70,4 +92,9 @@ def in_grid(position: Shape, grid: Shape, zarr_format: Format) -> bool:
     """Whether a parsed position is one of the array's chunks; a v2 scalar's chunk is called 0."""
     if not grid and zarr_format == 2:
         return position == (0,)
-    return len(position) == len(grid) and all(p < n for p, n in zip(position, grid, strict=True))
+    if len(position) != len(grid):
+        return False
+    for p, n in zip(position, grid, strict=True):  # noqa: SIM110 - a generator would cost more than the rest of it
+        if p >= n:
+            return False
+    return True

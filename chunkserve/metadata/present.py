@@ -6,6 +6,7 @@ A pure decision from the dataset's header, so that metadata cost no look at the 
 import math
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property
 from typing import Literal
 
 from chunkserve.codecs import rehead, shard
@@ -93,7 +94,7 @@ class Presentation:
     blosc: Blosc = Blosc()
     built: bool = False
 
-    @property
+    @cached_property
     def grid(self) -> Shape:
         """Keys along each axis."""
         return grid_shape(self.shape, self.chunk)

@@ -4,6 +4,8 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from chunkserve.codecs.frame import Frame
 from chunkserve.service.hdffile import HdfFile
 
@@ -70,7 +72,7 @@ class Blob:
     size: int
     starts: list[int] = field(default_factory=list)
 
-    def read(self, start: int = 0, stop: int | None = None, *, wait: bool = True) -> bytearray:
+    def read(self, start: int = 0, stop: int | None = None, *, wait: bool = True) -> memoryview:
         """The bytes from ``start`` to ``stop``, of one version of every file involved.
 
         Raises:
@@ -79,31 +81,32 @@ class Blob:
             Corrupt, StorageFault: As it says.
         """
         end = self.size if stop is None else stop
-        out = bytearray(end - start)
-        view = memoryview(out)
-        touched: list[HdfFile] = []
+        out = memoryview(np.empty(end - start, np.uint8))  # not zeroed, unlike a bytearray: every byte is written below
+        touched: HdfFile | None = None
         first = max(0, bisect_right(self.starts, start) - 1) if self.starts else 0
         at = self.starts[first] if self.starts else 0
         for i in range(first, len(self.pieces)):
-            piece = self.pieces[i]
+            piece: Piece = self.pieces[i]
             length = len(piece) if isinstance(piece, bytes) else piece.length
             low, high = max(start, at), min(end, at + length)
-            if low < high:
-                part = view[low - start : high - start]
-                if isinstance(piece, bytes):
-                    part[:] = piece[low - at : high - at]
-                else:
-                    piece.read_into(part, low - at, wait=wait)
-                    if piece.file not in touched:
-                        touched.append(piece.file)
+            if low < high and isinstance(piece, bytes):
+                out[low - start : high - start] = piece[low - at : high - at]
+            elif low < high:
+                piece.read_into(out[low - start : high - start], low - at, wait=wait)
+                if touched is not None and touched is not piece.file:
+                    touched.local.check_unchanged()
+                touched = piece.file
             at += length
             if at >= end:
                 break
-        for file in touched:
-            file.local.check_unchanged()
+        if touched is not None:
+            touched.local.check_unchanged()
         return out
 
 
 def blob_of(*pieces: Piece) -> Blob:
     """A blob of a few pieces."""
-    return Blob(pieces, sum(len(piece) if isinstance(piece, bytes) else piece.length for piece in pieces))
+    size = 0
+    for piece in pieces:
+        size += len(piece) if isinstance(piece, bytes) else piece.length
+    return Blob(pieces, size)

@@ -148,8 +148,8 @@ def _passed(chunks: Chunks, position: Shape, wait: bool) -> Blob | None:
     if passed is None:
         return chunks.computed(position, wait=wait)
     where = position[: len(passed.grid)]
-    if any(p >= n for p, n in zip(where, passed.grid, strict=True)):
-        return None  # beyond the dataset, in a padded array
+    if chunks.padded and any(p >= n for p, n in zip(where, passed.grid, strict=True)):
+        return None  # beyond the dataset
     ref = passed.ref(where, wait=wait)
     if ref is None:
         return None

@@ -41,6 +41,7 @@ class PassedChunks:
         self.pipeline = pipeline_of(elements.dataset)
         self.grid = grid_shape(elements.shape, elements.dataset.chunks)
         self._live = elements.file.live
+        self._single = rehead.single_stream(self.pipeline) if encoding == "blosc" else None
         size = math.prod(self.grid)
         self._checked = bytearray((size + 7) // 8 if size <= MAX_BITMAP else 0)
 
@@ -68,7 +69,13 @@ class PassedChunks:
         if self._live:
             return self._live_pieces(position)
         nth = number(position, self.grid)
-        if self._is_checked(nth):
+        checked = self._is_checked(nth)
+        if checked and self._single is not None and not ref.mask:
+            head = self._single.head(ref.length)
+            if head is not None:
+                e = self.elements
+                return head, Stored(e.file, ref.offset, ref.length - self._single.trailer)
+        if checked:
             frame = self._blind(ref) or _frames.get((id(self), nth))
             if frame is not None:
                 return self._from_frame(ref, frame)

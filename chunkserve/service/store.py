@@ -9,12 +9,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, fields
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from chunkserve.cache.disk import DiskCache
 from chunkserve.cache.flight import Flight
 from chunkserve.cache.memory import MemoryCache
 from chunkserve.errors import Gone, NotFound
+from chunkserve.grid import Shape
 from chunkserve.hdf5.pool import Readers
 from chunkserve.metadata.keys import ChunkKey, DocumentKey, Format, in_grid, parse_key
 from chunkserve.metadata.present import Thresholds
@@ -37,8 +38,7 @@ HANDLES = 4096
 """Arrays and documents remembered by URL, per worker."""
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """The body of a key.
 
     Attributes:
@@ -127,31 +127,40 @@ class Store:
         """
         key = parse_key(parts, zarr_format)
         if isinstance(key, ChunkKey):
-            return self._chunk(zarr_format, key, wait=wait, pinned=pinned, known=known)
+            return self.chunk(zarr_format, key.path, key.position, wait=wait, pinned=pinned, known=known)
         if isinstance(key, DocumentKey):
             return self._document(zarr_format, key, wait=wait, pinned=pinned)
         raise NotFound("/".join(parts))
 
-    def _chunk(self, zarr_format: Format, key: ChunkKey, *, wait: bool, pinned: str, known: str) -> Answer:
-        name = "/".join(key.path)
+    def chunk(
+        self,
+        zarr_format: Format,
+        path: tuple[str, ...],
+        position: Shape,
+        *,
+        wait: bool,
+        pinned: str = "",
+        known: str = "",
+    ) -> Answer:
+        """A chunk of the array at ``path``; arguments and errors as for :meth:`key`."""
         try:
-            chunks = self.chunks(zarr_format, key.path, wait=wait)
+            chunks = self.chunks(zarr_format, path, wait=wait)
         except NotFound as error:
-            raise ForeignChunk(name) from error
-        array = chunks.array
-        file = array.node.files[0]
-        self._check_pin(file, pinned, name)
-        grid = array.presentation.grid
-        if not in_grid(key.position, grid, zarr_format):
-            raise ForeignChunk(name)
-        position = key.position if grid else ()
+            raise ForeignChunk("/".join(path)) from error
+        file = chunks.array.node.files[0]
+        if pinned:
+            self._check_pin(file, pinned, path)
+        grid = chunks.presentation.grid
+        if not in_grid(position, grid, zarr_format):
+            raise ForeignChunk("/".join(path))
+        if not grid:
+            position = ()
         if known and known == chunks.etag(position, wait=wait):
             return Answer(blob_of(), known, file.version)
         blob = chunks.get(position, wait=wait)
         if blob is None:
-            raise AbsentChunk(name)
-        etag = chunks.etag(position, wait=wait)
-        return Answer(blob, etag or _content_tag(blob, wait=wait), file.version)
+            raise AbsentChunk("/".join(path))
+        return Answer(blob, chunks.etag(position, wait=wait) or _content_tag(blob, wait=wait), file.version)
 
     def chunks(self, zarr_format: Format, path: tuple[str, ...], *, wait: bool) -> Chunks:
         """The chunks of the array at a path.
@@ -191,15 +200,16 @@ class Store:
             made = self.tools.flight.run(name, lambda: self._make_document(zarr_format, key))
             if not any(file.live for file in made.files):
                 self._made.put(name, made, len(made.data) + 500)
-        self._check_pin(made.files[0], pinned, "/".join(key.path))
+        if pinned:
+            self._check_pin(made.files[0], pinned, key.path)
         return Answer(blob_of(made.data), made.etag, made.version, json=True)
 
     def _make_document(self, zarr_format: Format, key: DocumentKey) -> Made:
         return self.documents[zarr_format].make(self.node(key.path), key.name)
 
-    def _check_pin(self, file: HdfFile, pinned: str, path: str) -> None:
-        if pinned and (file.version != pinned or file.live):
-            raise Gone(pinned, path)
+    def _check_pin(self, file: HdfFile, pinned: str, path: tuple[str, ...]) -> None:
+        if file.version != pinned or file.live:
+            raise Gone(pinned, "/".join(path))
 
     # ---------------------------------------------------------------- others
 

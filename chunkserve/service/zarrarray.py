@@ -44,6 +44,7 @@ class ZarrArray:
         dimensions: Names of its axes.
         values: Its decoded elements.
         files: Every file its header depends on.
+        live: One of them is being written.
         version: Covers them.
         tag: Distinguishes this array's chunks from all others, for caches and ETags.
     """
@@ -64,22 +65,22 @@ class ZarrArray:
         self.values = ServedValues(elements, self.served, node.field)
         self.elements = elements
         self.files: tuple[HdfFile, ...] = tuple(dict.fromkeys(node.files))
+        self.live = any(file.live for file in self.files)
+        follows_sources = elements.dataset.layout == "virtual" and None in elements.dataset.maxshape
+        self._fleeting = self.live or follows_sources
         self.dimensions, shape = self._dimensions()
         self.presentation = self._present(shape)
         self.version = combined(file.version for file in self.files)
         self.tag = digest(self.version, node.path, zarr_format, self.presentation)
 
-    @property
-    def live(self) -> bool:
-        """Whether a file involved is being written."""
-        return any(file.live for file in self.files)
-
     def is_current(self) -> bool:
         """Whether nothing this was decided from has changed. A growing file's extent may have: never, then."""
-        return not self.live and not self._follows_sources() and all(file.is_current() for file in self.files)
-
-    def _follows_sources(self) -> bool:
-        return self.elements.dataset.layout == "virtual" and None in self.elements.dataset.maxshape
+        if self._fleeting:
+            return False
+        for file in self.files:  # noqa: SIM110 - a generator costs as much as the check
+            if not file.is_current():
+                return False
+        return True
 
     # ------------------------------------------------------------ presentation
 

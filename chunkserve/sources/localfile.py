@@ -43,7 +43,7 @@ class LocalFile:
         """
         try:
             info = os.stat(self.place.path)
-            if any(os.readlink(link) != target for link, target in self.place.links):
+            if self.place.links and any(os.readlink(link) != target for link, target in self.place.links):
                 return False
         except OSError as error:
             if isinstance(storage_error(error, ""), StorageFault):

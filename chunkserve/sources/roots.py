@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from chunkserve.errors import Busy, NotFound, StorageFault
 from chunkserve.sources.beneath import open_beneath
@@ -61,7 +62,7 @@ class Place:
     parts: Parts
     links: tuple[tuple[bytes, bytes], ...] = ()
 
-    @property
+    @cached_property
     def path(self) -> bytes:
         """The absolute path."""
         return b"/".join((self.root.path.rstrip(b"/"), *self.parts)) if self.parts else self.root.path

@@ -1,0 +1,271 @@
+"""The command line: ``serve``, ``demo``, ``inspect``, ``settings``."""
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.tree import Tree
+
+from chunkserve import __version__
+from chunkserve.errors import ChunkserveError
+from chunkserve.hdf5.demo_client import demo_steps
+from chunkserve.inspection import Report, inspect
+from chunkserve.service.store import Store, open_roots
+from chunkserve.settings import PREFIX, Settings, load
+
+DESCRIPTION = "Serve HDF5, NeXus and netCDF-4 files, where they lie, as Zarr."
+
+EPILOG = """examples:
+  chunkserve serve /data/run42.nxs                one file
+  chunkserve serve /data --port 8080              a folder
+  chunkserve serve raw=/data/raw lab=/mnt/lab     several, each under its name
+  chunkserve demo                                 make sample data and serve them
+  chunkserve inspect run42.nxs                    what is in a file, and how each dataset is served
+  chunkserve settings                             all settings, with their present values
+
+Every setting is a flag of 'serve', a variable CHUNKSERVE_NAME and a line 'name = value' of the --config file, in this
+order of precedence."""
+
+
+PIPED_WIDTH = 400
+"""Columns of output that does not go to a terminal."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    try:
+        return int(options.run(options, console))
+    except (ChunkserveError, FileNotFoundError) as error:
+        Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {error}", soft_wrap=True)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "chunkserve", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"chunkserve {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    command = commands.add_parser("serve", help="serve files and folders", description="Serve files and folders.")
+    command.add_argument("paths", nargs="*", metavar="PATH", help="a file, a folder, or NAME=PATH")
+    _add_settings(command)
+    command.set_defaults(run=_serve)
+
+    command = commands.add_parser(
+        "demo",
+        help="make sample data and serve them",
+        description="Make sample data once (50 MB: a tomography stack, detector frames, a netCDF file, an XRF map, "
+        "a compound table, a virtual dataset) and serve them.",
+    )
+    command.add_argument("--folder", help="where to keep the sample data (default: in the cache folder)")
+    command.add_argument("--make-only", action="store_true", help="make the data, do not serve them")
+    _add_settings(command)
+    command.set_defaults(run=_demo)
+
+    command = commands.add_parser(
+        "inspect",
+        help="show what is in a file, and how each dataset is served",
+        description="Show the tree of a file: for each dataset its shape, type, layout, chunks, filters, compression "
+        "ratio, and the verdict: as stored, re-headed, byte ranges, sharded, virtual, or decoded (and why).",
+    )
+    command.add_argument("file", metavar="FILE", help="an HDF5, NeXus or netCDF-4 file")
+    command.add_argument("path", nargs="?", default="", metavar="PATH", help="a group or dataset in it")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    _add_settings(command)
+    command.set_defaults(run=_inspect)
+
+    command = commands.add_parser(
+        "settings", help="show all settings", description="Show all settings: present value, default, unit and meaning."
+    )
+    _add_settings(command)
+    command.set_defaults(run=_settings)
+    return parser
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("settings")
+    group.add_argument("--config", metavar="FILE", help="TOML file with settings")
+    for row in dataclasses.fields(Settings):
+        shown = row.default if row.default not in ("", ()) else "none"
+        text = f"{row.metadata['help']} [{shown}]".replace("%", "%%")
+        group.add_argument(f"--{row.name.replace('_', '-')}", metavar=row.metadata["unit"].upper(), help=text)
+
+
+def _load(options: argparse.Namespace) -> Settings:
+    flags = {row.name: getattr(options, row.name) for row in dataclasses.fields(Settings)}
+    settings = load(flags, options.config)
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        format="%(message)s",
+        handlers=[RichHandler(console=Console(stderr=True), show_path=False, rich_tracebacks=False)],
+    )
+    return settings
+
+
+def _serve(options: argparse.Namespace, console: Console) -> int:
+    settings = _load(options)
+    paths = tuple(options.paths) or settings.roots
+    if not paths:
+        raise FileNotFoundError("nothing to serve: give a PATH, or set roots in the --config file")
+    return _run(settings, paths, console)
+
+
+def _run(settings: Settings, paths: tuple[str, ...], console: Console) -> int:
+    from chunkserve.server import open_sockets, serve
+
+    roots = open_roots(settings, paths)
+    try:
+        sockets = open_sockets(settings)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; try another --port"
+        ) from None
+    port = sockets[0].getsockname()[1]
+    host = {"0.0.0.0": "localhost", "::": "localhost"}.get(settings.host, settings.host)  # noqa: S104
+    base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    console.print(f"[bold]chunkserve {__version__}[/] with {len(sockets)} workers at [bold cyan]{base}[/]")
+    for root in roots.roots:
+        if root.listed:
+            where = os.fsdecode(os.path.join(root.path, root.only))
+            console.print(f"  {base}/zarr/{root.name + '/' if root.name else ''}  [dim]{where}[/]", soft_wrap=True)
+    example = _example(settings, paths)
+    if example:
+        console.print("\nTry:", style="bold")
+        console.print(f'  xarray.open_zarr("{base}/zarr/{example}")', soft_wrap=True)
+        console.print(f'  zarr.open("{base}/zarr/{example}", mode="r")', soft_wrap=True)
+        console.print(f"  curl {base}/zarr/{example}/zarr.json", soft_wrap=True)
+    if settings.host not in ("127.0.0.1", "localhost", "::1"):
+        console.print("\n[yellow]Listening beyond this machine: everybody who reaches it may read these files.[/]")
+    console.print("\n[dim]Ctrl-C stops.[/]")
+    return serve(settings, paths, sockets)
+
+
+def _example(settings: Settings, paths: tuple[str, ...]) -> str:
+    """The URL path of some file that is served, for the banner."""
+    store = Store(settings, open_roots(settings, paths))
+    path: tuple[str, ...] = ()
+    for _ in range(4):
+        try:
+            found = store.listing(path)
+        except ChunkserveError:
+            return ""
+        files = [name for name in found.others if name.lower().endswith((".h5", ".nxs", ".nc", ".hdf5", ".hdf"))]
+        if files:
+            return "/".join((*path, files[0]))
+        if not found.folders:
+            return ""
+        path = (*path, found.folders[0])
+    return ""
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+def _demo(options: argparse.Namespace, console: Console) -> int:
+    settings = _load(options)
+    folder = options.folder or os.path.join(settings.cache_folder(), "demo")
+    with _progress(console) as progress:
+        task = progress.add_task("making sample data", total=None)
+        for name, done, total in demo_steps(folder):
+            progress.update(task, description=f"making {name}", completed=done, total=total)
+    console.print(f"sample data in {folder}", soft_wrap=True)
+    return 0 if options.make_only else _run(settings, (folder,), console)
+
+
+def _inspect(options: argparse.Namespace, console: Console) -> int:
+    settings = _load(options)
+    if not os.path.isfile(options.file):
+        raise FileNotFoundError(f"{options.file}: no such file")
+    folder, name = os.path.split(os.path.realpath(options.file))
+    store = Store(settings, open_roots(settings, (folder,)))
+    path = (name, *(part for part in options.path.split("/") if part))
+    try:
+        with _progress(Console(stderr=True)) as progress:
+            task = progress.add_task("reading", total=None)
+            report = inspect(store, path, lambda: progress.advance(task))
+    finally:
+        store.close()
+    if options.json:
+        print(json.dumps(report.as_json(), indent=1, ensure_ascii=False))
+    else:
+        console.print(_tree(report), soft_wrap=True)
+    return 0
+
+
+def _tree(report: Report, parent: Tree | None = None) -> Tree:
+    label = _label(report)
+    branch = Tree(label) if parent is None else parent.add(label)
+    for note in report.notes:
+        branch.add(f"[yellow]{_plain(note)}[/]")
+    for member in report.members:
+        _tree(member, branch)
+    return branch
+
+
+def _label(report: Report) -> str:
+    name = _plain(report.name)
+    if report.kind != "dataset":
+        return f"[bold]{name}[/]" if report.kind == "group" else f"[magenta]{name}[/]"
+    f = report.facts
+    shape = "x".join(map(str, f["shape"])) if isinstance(f["shape"], list) and f["shape"] else "scalar"
+    parts = [f"[cyan]{name}[/]", "empty" if f["shape"] is None else shape, _plain(str(f["dtype"]))]
+    if isinstance(f["chunks"], list):
+        parts.append("chunks " + "x".join(map(str, f["chunks"])))
+    if f["filters"]:
+        parts.append(str(f["filters"]) + (f" {f['ratio']}:1" if f["ratio"] else ""))
+    if f["layout"] not in ("chunked", "contiguous"):
+        parts.append(str(f["layout"]))
+    return "  ".join(parts) + f"  [green]{_plain(str(f['verdict']))}[/]"
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _settings(options: argparse.Namespace, console: Console) -> int:
+    settings = _load(options)
+    table = Table(box=None, pad_edge=False)
+    for column in ("setting", "value", "default", "unit", "meaning"):
+        table.add_column(column, overflow="fold")
+    for row in dataclasses.fields(Settings):
+        value, default = getattr(settings, row.name), row.default
+        changed = "bold" if value != default else ""
+        table.add_row(
+            row.name, f"[{changed}]{_shown(value)}[/]" if changed else _shown(value), _shown(default),
+            row.metadata["unit"], row.metadata["help"],
+        )  # fmt: skip
+    console.print(table)
+    console.print(f"\nvariables: {PREFIX}NAME   cache folder: {settings.cache_folder()}", soft_wrap=True)
+    return 0
+
+
+def _shown(value: object) -> str:
+    return _plain(",".join(value)) if isinstance(value, tuple) else _plain(str(value))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
+

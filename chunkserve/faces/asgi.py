@@ -1,0 +1,121 @@
+"""Faces over ASGI: ask at once, else in a thread; send bodies in parts."""
+
+import asyncio
+import functools
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from chunkserve import errors
+from chunkserve.faces.respond import WANTED, Face, Reply, Request, Responder
+from chunkserve.service.blob import Blob
+from chunkserve.sources.localfile import WouldBlock
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+PART = 2**20
+"""Bytes read and sent at once; what a slow reader holds in memory."""
+
+READING = frozenset({"GET", "HEAD"})
+
+log = logging.getLogger("chunkserve.http")
+
+
+class Faces:
+    """An ASGI application: the first segment of the path, matrix parameters aside, names the face; the rest is Starlette's."""
+
+    def __init__(
+        self, faces: Mapping[bytes, Face], others: ASGIApp, respond: Responder, threads: ThreadPoolExecutor
+    ) -> None:
+        """Serve ``faces`` by first segment, and ``others``; wait in ``threads``."""
+        self.faces = faces
+        self.others = others
+        self.respond = respond
+        self.threads = threads
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request (https://asgi.readthedocs.io/)."""
+        face = self.face(scope["raw_path"]) if scope["type"] == "http" else None
+        if face is None:
+            await self.others(scope, receive, send)
+            return
+        headers = {name: value for name, value in scope["headers"] if name in WANTED}
+        request = Request(scope["raw_path"], scope["query_string"], headers, scope["method"])
+        await self._send(send, request, await self._reply(face, request))
+
+    def face(self, path: bytes) -> Face | None:
+        """The face that answers a raw path."""
+        end = path.find(b"/", 1)
+        return self.faces.get((path[1:end] if end > 0 else path[1:]).partition(b";")[0])
+
+    def at_once(self, path: bytes, query: bytes, headers: dict[bytes, bytes]) -> tuple[Reply, memoryview] | None:
+        """The answer to a GET with its whole body, if it is small and at hand; for servers that can use it without ASGI."""
+        face = self.face(path)
+        if face is None:
+            return None
+        request = Request(path, query, headers)
+        try:
+            reply = face(request, wait=False)
+            return (reply, reply.blob.read(reply.start, reply.stop, wait=False)) if reply.stop - reply.start <= PART else None
+        except (WouldBlock, errors.SourceChanged):
+            return None
+        except errors.ChunkserveError as error:
+            reply = self.respond.error(request, error)
+            return reply, reply.blob.read()
+
+    async def _reply(self, face: Face, request: Request) -> Reply:
+        """Ask at once; if that would block, in a thread; if a file changed meanwhile, once more."""
+        if request.method == "OPTIONS":
+            return self.respond.preflight(request)
+        if request.method not in READING:
+            return self.respond.problem(request, 405, "only GET, HEAD and OPTIONS are served here")
+        try:
+            try:
+                return face(request, wait=False)
+            except (WouldBlock, errors.SourceChanged):
+                pass
+            try:
+                return await self._run(functools.partial(face, request, wait=True))
+            except errors.SourceChanged:
+                return await self._run(functools.partial(face, request, wait=True))
+        except Exception as error:  # noqa: BLE001 - every failure becomes a reply
+            return self.respond.error(request, error)
+
+    async def _run(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401
+        return await asyncio.get_running_loop().run_in_executor(self.threads, work)
+
+    async def _send(self, send: Send, request: Request, reply: Reply) -> None:
+        if request.method == "HEAD" or reply.start == reply.stop:
+            await send({"type": "http.response.start", "status": reply.status, "headers": reply.head})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        blob, at, stop = reply.blob, reply.start, reply.stop
+        try:
+            part = await self._read(blob, at, min(stop, at + PART))
+        except Exception as error:  # noqa: BLE001 - nothing is sent yet
+            await self._send(send, request, self.respond.error(request, error))
+            return
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.head})
+        while True:
+            at += len(part)
+            await send({"type": "http.response.body", "body": part, "more_body": at < stop})
+            if at >= stop:
+                return
+            try:
+                part = await self._read(blob, at, min(stop, at + PART))
+            except errors.ChunkserveError as error:
+                log.warning("answer cut short: %s: %s", request.path.decode("latin-1"), error)
+                return  # the server closes the connection: the client sees too few bytes, never wrong ones
+
+    async def _read(self, blob: Blob, start: int, stop: int) -> memoryview:
+        try:
+            return blob.read(start, stop, wait=False)
+        except WouldBlock:
+            data: memoryview = await self._run(functools.partial(blob.read, start, stop))
+            return data

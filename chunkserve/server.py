@@ -1,0 +1,184 @@
+"""Processes: sockets opened once, a worker forked for each, workers replaced when they die or on SIGHUP."""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+
+from chunkserve.app import build
+from chunkserve.express import ExpressProtocol
+from chunkserve.settings import Settings
+
+BACKLOG = 2048
+GRACE = 10
+"""Seconds that answers under way may take when a worker is told to stop."""
+
+QUICK = 1.0
+MOST_QUICK_DEATHS = 5
+"""Workers that die within QUICK seconds of their start, in a row, before the server gives up (with status 1)."""
+
+log = logging.getLogger("chunkserve.server")
+
+
+def open_sockets(settings: Settings) -> list[socket.socket]:
+    """One listening socket per worker on the same port: the kernel spreads connections over them (SO_REUSEPORT).
+
+    Raises:
+        OSError: The address is taken or not ours.
+    """
+    found: list[socket.socket] = []
+    port = settings.port
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    for _ in range(settings.worker_count()):
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        found.append(sock)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if not found[1:]:
+            _check_free(settings.host, port, family)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind((settings.host, port))
+        port = sock.getsockname()[1]
+        sock.listen(BACKLOG)
+        sock.set_inheritable(True)
+    return found
+
+
+def _check_free(host: str, port: int, family: socket.AddressFamily) -> None:
+    """SO_REUSEPORT would silently share a port with another server of ours: refuse that."""
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+
+
+def work(settings: Settings, paths: tuple[str, ...], sock: socket.socket) -> None:
+    """Serve on one socket until told to stop."""
+    config = uvicorn.Config(
+        build(settings, paths),
+        http=ExpressProtocol,
+        loop="uvloop",
+        lifespan="on",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        log_config=None,
+        log_level=settings.log_level,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE,
+    )
+    uvicorn.Server(config).run(sockets=[sock])
+
+
+class Supervisor:
+    """Keeps one worker process per socket alive."""
+
+    def __init__(self, sockets: list[socket.socket], run: Callable[[socket.socket], None]) -> None:
+        """Run ``run(socket)`` in a process for each socket."""
+        self.sockets = sockets
+        self.run = run
+        self.stopping = False
+        self.restart = False
+        self._workers: dict[int, tuple[socket.socket, float]] = {}
+        self._quick_deaths = 0
+
+    def serve(self) -> int:
+        """Supervise until SIGTERM or SIGINT; the exit status."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, self._hang_up)
+        for sock in self.sockets:
+            self._fork(sock)
+        while self._workers:
+            pid, status = self._wait()
+            if self.restart:
+                self.restart = False
+                self._roll()
+            if pid:
+                self._buried(pid, status)
+            if self._quick_deaths >= MOST_QUICK_DEATHS:
+                log.error("workers die at once; giving up")
+                self._tell(signal.SIGTERM)
+                return 1
+        return 0
+
+    def _wait(self) -> tuple[int, int]:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return 0, 0
+        if not pid:
+            time.sleep(0.1)  # a signal interrupts it
+        return pid, status
+
+    def _buried(self, pid: int, status: int) -> None:
+        sock, born = self._workers.pop(pid, (None, 0.0))
+        if sock is None or self.stopping:
+            return
+        log.warning("worker %d ended (%s), starting another", pid, _how(status))
+        if time.monotonic() - born < QUICK:
+            self._quick_deaths += 1
+            time.sleep(0.1 * 2**self._quick_deaths)
+        else:
+            self._quick_deaths = 0
+        self._fork(sock)
+
+    def _fork(self, sock: socket.socket) -> None:
+        pid = os.fork()
+        if pid:
+            self._workers[pid] = sock, time.monotonic()
+            return
+        status = 1
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            self.run(sock)
+            status = 0
+        except KeyboardInterrupt:
+            status = 0
+        except BaseException:
+            log.exception("worker failed")
+        finally:
+            os._exit(status)
+
+    def _roll(self) -> None:
+        """Replace workers one by one; each successor takes over its predecessor's socket, and its queue."""
+        for pid, (sock, _) in list(self._workers.items()):
+            self._fork(sock)
+            time.sleep(1.0)
+            del self._workers[pid]
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._tell(signal.SIGKILL if self.stopping else signal.SIGTERM)
+        self.stopping = True
+
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self.restart = True
+
+    def _tell(self, number: signal.Signals) -> None:
+        self.stopping = True
+        for pid in self._workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
+def _how(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return signal.Signals(os.WTERMSIG(status)).name
+    return f"status {os.WEXITSTATUS(status)}"
+
+
+def serve(settings: Settings, paths: tuple[str, ...], sockets: list[socket.socket]) -> int:
+    """Serve ``paths`` on ``sockets`` until told to stop; the exit status."""
+    sys.stdout.flush()
+    return Supervisor(sockets, lambda sock: work(settings, paths, sock)).serve()
