@@ -9,7 +9,9 @@ from starlette.routing import Route
 
 from chunkserve.faces.asgi import Faces
 from chunkserve.faces.files import FileFace
-from chunkserve.faces.ops import healthz, readyz
+from chunkserve.faces.home import home
+from chunkserve.faces.ops import healthz, not_found, readyz
+from chunkserve.faces.refs import ReferenceFace
 from chunkserve.faces.respond import Face, Policy, Responder
 from chunkserve.faces.zarr import ZarrFace
 from chunkserve.service.store import Store, open_roots
@@ -34,8 +36,10 @@ def build(settings: Settings, paths: tuple[str, ...]) -> Faces:
         b"zarr": ZarrFace(store, respond, 3),
         b"zarr2": ZarrFace(store, respond, 2),
         b"files": FileFace(store, respond),
+        b"refs": ReferenceFace(store, respond, settings.public_url),
     }
     routes = [
+        Route("/", home),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
     ]
@@ -46,6 +50,6 @@ def build(settings: Settings, paths: tuple[str, ...]) -> Faces:
         threads.shutdown(wait=False, cancel_futures=True)
         store.close()
 
-    others = Starlette(routes=routes, lifespan=lifespan)
+    others = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: not_found, 405: not_found})
     others.state.store = store
     return Faces(faces, others, respond, threads)

@@ -46,7 +46,7 @@ class Faces:
             await self.others(scope, receive, send)
             return
         headers = {name: value for name, value in scope["headers"] if name in WANTED}
-        request = Request(scope["raw_path"], scope["query_string"], headers, scope["method"])
+        request = Request(scope["raw_path"], scope["query_string"], headers, scope["method"], scope["scheme"])
         await self._send(send, request, await self._reply(face, request))
 
     def face(self, path: bytes) -> Face | None:

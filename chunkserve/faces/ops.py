@@ -2,10 +2,12 @@
 
 import asyncio
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from chunkserve.errors import ChunkserveError
+from chunkserve.faces.respond import TITLES
 from chunkserve.service.store import Store
 
 
@@ -23,3 +25,12 @@ async def readyz(request: Request) -> Response:
     except ChunkserveError as error:
         return JSONResponse({"ready": False, "detail": str(error)}, 503, {"Retry-After": "5"})
     return JSONResponse({"ready": True, "checks": checks})
+
+
+async def not_found(request: Request, error: Exception) -> Response:
+    """A problem document for paths that no route has."""
+    del request
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    document = {"type": "about:blank", "title": TITLES[status], "status": status, "detail": "no such page"}
+    headers = {"Access-Control-Allow-Origin": "*"}
+    return JSONResponse(document, status, headers, "application/problem+json")

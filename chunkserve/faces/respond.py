@@ -50,7 +50,7 @@ TITLES = {
     503: "Try again",
 }
 
-WANTED = frozenset({b"accept-encoding", b"if-none-match", b"if-range", b"origin", b"range"})
+WANTED = frozenset({b"accept-encoding", b"host", b"if-none-match", b"if-range", b"origin", b"range"})
 """Request headers that matter."""
 
 _EXPOSED = b"Accept-Ranges, Content-Encoding, Content-Length, Content-Range, ETag, Retry-After, X-Chunkserve-Version"
@@ -68,12 +68,14 @@ class Request(NamedTuple):
         query: Raw.
         headers: Those in :data:`WANTED`, by lower-case name.
         method: ``GET`` or ``HEAD``.
+        scheme: ``http`` or ``https``.
     """
 
     path: bytes
     query: bytes
     headers: dict[bytes, bytes]
     method: str = "GET"
+    scheme: str = "http"
 
     def known(self) -> str:
         """The ETag the client has, if it names just one."""
@@ -134,10 +136,9 @@ class Responder:
         """A reply with an answer of the store."""
         policy = self.policy
         head = policy.cross_origin(request)
-        head += (
-            (b"cache-control", policy.pinned_cache_control if pinned else policy.cache_control),
-            (b"x-chunkserve-version", answer.version.encode()),
-        )
+        head.append((b"cache-control", policy.pinned_cache_control if pinned else policy.cache_control))
+        if answer.version:
+            head.append((b"x-chunkserve-version", answer.version.encode()))
         if answer.json:
             return self._document(request, head, answer, wait=wait)
         head.append((b"content-type", b"application/octet-stream"))

@@ -120,6 +120,18 @@ class Readers:
             raise ReaderRefused(reply.failure)
         return wire.decode(reply.payload, kind) if kind is not bytes else reply.payload  # type: ignore[return-value]
 
+    def ping(self) -> None:
+        """Start the zygote if need be, and wait until it runs.
+
+        Raises:
+            Busy: It cannot be started.
+        """
+        try:
+            with self._lock:
+                self._started()
+        except OSError as error:
+            raise Busy(f"reader processes cannot be started: {error}") from error
+
     def close(self) -> None:
         """End all processes."""
         with self._lock:

@@ -29,8 +29,10 @@ class Chunks:
         encoding = p.encoding
         own = array.elements.dataset.layout == "chunked" and encoding != "text"
         self.passed = PassedChunks(array.elements, encoding) if own and p.plan in _OWN_CHUNKS and encoding != "text" else None
-        mapped = p.plan is Plan.MAPPED
-        self.mapped = MappedChunks(array.elements, array.served, p, array.context.limits) if mapped else None
+        self.mapped: MappedChunks | None = None
+        if p.plan is Plan.MAPPED:
+            context = array.context
+            self.mapped = MappedChunks(array.elements, array.served, p, context.limits, context.sources)
         self.shards = Shards(self.passed, p, self.decode) if self.passed and p.plan is Plan.SHARDED else None
 
     def get(self, position: Shape, *, wait: bool) -> Blob | None:

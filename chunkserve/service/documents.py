@@ -34,7 +34,6 @@ class Made:
     data: bytes
     etag: str
     files: tuple[HdfFile, ...]
-    version: str
 
     def is_current(self) -> bool:
         """Whether none of its files has changed."""
@@ -64,7 +63,7 @@ class Documents:
         document, files = self._group(node, name) if node.is_group else self._array(node, name)
         data = msgspec.json.encode(document)
         files = tuple(dict.fromkeys((*node.files, *files)))
-        return Made(data, digest(data.decode()), files, node.files[0].version)
+        return Made(data, digest(data.decode()), files)
 
     def _array(self, node: Node, name: str) -> tuple[Document, tuple[HdfFile, ...]]:
         array = ZarrArray(node, self.format, self.context)

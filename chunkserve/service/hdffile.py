@@ -1,5 +1,6 @@
 """One version of one HDF5 file: open, with its structure and chunk indices as they are needed."""
 
+import itertools
 import logging
 import threading
 import time
@@ -46,6 +47,8 @@ DEADLY = 3
 STORAGE_ERRNO = (5, 110, 116, 121)
 """EIO, ETIMEDOUT, ESTALE, EREMOTEIO, as libhdf5 reports them."""
 
+_serials = itertools.count()
+
 log = logging.getLogger("chunkserve.files")
 
 
@@ -68,6 +71,7 @@ class HdfFile:
         version: Opaque; the same on every host. A SWMR file keeps it while it grows.
         swmr: A single writer has it open, and readers are welcome.
         live: It is being written, or was until a moment ago: nothing about it is kept on disk.
+        serial: Distinguishes it from all others opened in this process.
         evicted: Dropped from the table of open files; handles must let go of it.
     """
 
@@ -79,6 +83,7 @@ class HdfFile:
         """
         self.local = local
         self.tools = tools
+        self.serial = next(_serials)
         self.evicted = False
         block = self._superblock()
         self.swmr = block.swmr
@@ -142,7 +147,7 @@ class HdfFile:
             if not wait:
                 raise WouldBlock
             self._structure = self.tools.flight.run(
-                (self.version, "structure", id(self)), self._read_structure
+                (self.serial, "structure"), self._read_structure
             )
         return self._structure
 
@@ -251,7 +256,7 @@ class HdfFile:
             if not wait:
                 raise WouldBlock
             found = self.tools.flight.run(
-                (id(self), "index", number), lambda: self._load_index(number, dataset)
+                (self.serial, "index", number), lambda: self._load_index(number, dataset)
             )
             self._indexes[number] = found
         return found

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+from chunkserve.cache.recent import Recent
 from chunkserve.errors import MissingSource, NotFound
 from chunkserve.grid import Shape, chunk_box, grid_shape, row_chunk, whole
 from chunkserve.metadata.keys import Format
@@ -78,13 +79,20 @@ def _starts_at(indices: Indices, step: int) -> bool:
 class MappedChunks:
     """Finds the source chunk behind a chunk of a virtual dataset. Remembers sources as long as they stay the same."""
 
-    def __init__(self, elements: Elements, served: Served, presentation: Presentation, limits: Thresholds) -> None:
-        """Find chunks for a presentation with the plan ``MAPPED``."""
+    def __init__(
+        self,
+        elements: Elements,
+        served: Served,
+        presentation: Presentation,
+        limits: Thresholds,
+        sources: Recent[PassedChunks],
+    ) -> None:
+        """Find chunks for a presentation with the plan ``MAPPED``, remembering sources in ``sources``."""
         self.elements = elements
         self.served = served
         self.presentation = presentation
         self.limits = limits
-        self._sources: dict[tuple[str, str], PassedChunks | None] = {}
+        self._sources = sources
 
     def find(self, position: Shape, zarr_format: Format, *, wait: bool) -> "tuple[PassedChunks, Shape] | str":
         """The source's chunks and the position among them, or ``empty`` (nothing is mapped here) or ``compose``.
@@ -119,7 +127,8 @@ class MappedChunks:
     def _source(self, axes: Axes, zarr_format: Format, *, wait: bool) -> PassedChunks | None:
         """A source's chunks, if they have the form the presentation promises."""
         name = axes.file, axes.dataset
-        known = self._sources.get(name)
+        key = (self.elements.file.serial, self.elements.number, zarr_format, *name)
+        known = self._sources.get(key)
         if known is not None and known.elements.file.is_current() and not known.elements.file.live:
             return known
         if not wait:
@@ -135,6 +144,8 @@ class MappedChunks:
             and form.encoding == self.presentation.encoding
             and self.elements.fill().tobytes() == source.fill().tobytes()
         )
-        passed = PassedChunks(source, form.encoding) if fits and form.encoding != "text" else None
-        self._sources[name] = passed
+        if not fits or form.encoding == "text":
+            return None
+        passed = PassedChunks(source, form.encoding)
+        self._sources.put(key, passed)
         return passed

@@ -192,7 +192,7 @@ class Nodes:
                 self._datasets(file, number), self.scope(chain[:-1]), self._unlimited(file, number)
             )
 
-        return file.remember(("scope", tuple((id(f), n) for f, n in chain)), make)
+        return file.remember(("scope", tuple((f.serial, n) for f, n in chain)), make)
 
     def _datasets(self, file: HdfFile, number: int) -> dict[str, Dataset]:
         """Datasets among a group's members by name, soft links within the file included."""

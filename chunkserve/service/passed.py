@@ -1,5 +1,6 @@
 """Stored chunks passed on as they are or re-headed: looked up, checked once, never decoded."""
 
+import itertools
 import math
 from typing import Literal
 
@@ -26,6 +27,7 @@ KEEP_BELOW = 2**20
 """Bytes of a chunk that are kept from checking it to sending it."""
 
 _frames: MemoryCache[Frame] = MemoryCache(FRAME_MEMORY)
+_serials = itertools.count()
 
 
 class PassedChunks:
@@ -40,6 +42,7 @@ class PassedChunks:
         self.encoding = encoding
         self.pipeline = pipeline_of(elements.dataset)
         self.grid = grid_shape(elements.shape, elements.dataset.chunks)
+        self._serial = next(_serials)
         self._live = elements.file.live
         self._single = rehead.single_stream(self.pipeline) if encoding == "blosc" else None
         size = math.prod(self.grid)
@@ -76,7 +79,7 @@ class PassedChunks:
                 e = self.elements
                 return head, Stored(e.file, ref.offset, ref.length - self._single.trailer)
         if checked:
-            frame = self._blind(ref) or _frames.get((id(self), nth))
+            frame = self._blind(ref) or _frames.get((self._serial, nth))
             if frame is not None:
                 return self._from_frame(ref, frame)
         raw = self.elements.file.local.read(ref.offset, ref.length, wait=wait)
@@ -99,7 +102,7 @@ class PassedChunks:
         Raises:
             CannotReframe: Its frame cannot be told without its content.
         """
-        frame = self._blind(ref) or _frames.get((id(self), number(position, self.grid)))
+        frame = self._blind(ref) or _frames.get((self._serial, number(position, self.grid)))
         if frame is None:
             raise CannotReframe("the frame depends on the content")
         nth = number(position, self.grid)
@@ -120,7 +123,7 @@ class PassedChunks:
         if nth >> 3 < len(self._checked):
             self._checked[nth >> 3] |= 1 << (nth & 7)
         if frame.swaps is not None:
-            _frames.put((id(self), nth), frame, len(frame.head) + frame.swaps.nbytes + len(frame.tail) + 256)
+            _frames.put((self._serial, nth), frame, len(frame.head) + frame.swaps.nbytes + len(frame.tail) + 256)
         return frame
 
     def frame_length(self, ref: ChunkRef) -> int | None:

@@ -5,15 +5,13 @@ thread, then does what takes time. There is no second way in.
 """
 
 import hashlib
-import threading
-from collections import OrderedDict
-from collections.abc import Hashable
 from dataclasses import dataclass, fields
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from chunkserve.cache.disk import DiskCache
 from chunkserve.cache.flight import Flight
 from chunkserve.cache.memory import MemoryCache
+from chunkserve.cache.recent import Recent
 from chunkserve.errors import Gone, NotFound
 from chunkserve.grid import Shape
 from chunkserve.hdf5.pool import Readers
@@ -22,20 +20,23 @@ from chunkserve.metadata.present import Thresholds
 from chunkserve.model import Group
 from chunkserve.service.blob import Blob, Stored, blob_of
 from chunkserve.service.chunks import Chunks
+from chunkserve.service.closure import Closure, closure_of
 from chunkserve.service.documents import Documents, Made
 from chunkserve.service.files import Files
 from chunkserve.service.hdffile import HdfFile, Tools
 from chunkserve.service.nodes import Node, Nodes, is_hidden, named_links
+from chunkserve.service.references import references
 from chunkserve.service.zarrarray import Context, ZarrArray
 from chunkserve.settings import Settings, clean_environment
 from chunkserve.sources.localfile import WouldBlock
-from chunkserve.sources.roots import Entry, Roots, open_root
+from chunkserve.sources.roots import Entry, Place, Roots, open_root
 from chunkserve.versions import digest
 
-T = TypeVar("T")
+HANDLES = 2048
+"""Arrays remembered by URL, per worker."""
 
-HANDLES = 4096
-"""Arrays and documents remembered by URL, per worker."""
+SOURCES = 1024
+"""Sources of virtual datasets remembered, per worker."""
 
 
 class Answer(NamedTuple):
@@ -44,13 +45,13 @@ class Answer(NamedTuple):
     Attributes:
         blob: The bytes.
         etag: Strong; without quotes.
-        version: Of the file the URL names.
+        version: What to pin URLs of the file to; told with documents, empty if they cannot be pinned.
         json: Whether it is a metadata document.
     """
 
     blob: Blob
     etag: str
-    version: str
+    version: str = ""
     json: bool = False
 
 
@@ -93,12 +94,13 @@ class Store:
         self.tools = Tools(settings, self.readers, disk, Flight(), byte_settings)
         self.files = Files(roots, self.tools)
         self.nodes = Nodes(self.files)
-        self.context = Context(self.nodes, self.limits, self.memory, self.tools)
+        self.context = Context(self.nodes, self.limits, self.memory, self.tools, Recent(SOURCES))
         self.documents: dict[Format, Documents] = {
             2: Documents(self.context, 2, settings.consolidate),
             3: Documents(self.context, 3, settings.consolidate),
         }
-        self._arrays: _Recent[Chunks] = _Recent(HANDLES)
+        self._arrays: Recent[Chunks] = Recent(HANDLES)
+        self._closures: Recent[Closure] = Recent(HANDLES)
         self._made: MemoryCache[Made] = MemoryCache(settings.cache_memory // 4)
 
     def close(self) -> None:
@@ -149,18 +151,18 @@ class Store:
             raise ForeignChunk("/".join(path)) from error
         file = chunks.array.node.files[0]
         if pinned:
-            self._check_pin(file, pinned, path)
+            self._check_pin(file, pinned, path, wait=wait)
         grid = chunks.presentation.grid
         if not in_grid(position, grid, zarr_format):
             raise ForeignChunk("/".join(path))
         if not grid:
             position = ()
         if known and known == chunks.etag(position, wait=wait):
-            return Answer(blob_of(), known, file.version)
+            return Answer(blob_of(), known)
         blob = chunks.get(position, wait=wait)
         if blob is None:
             raise AbsentChunk("/".join(path))
-        return Answer(blob, chunks.etag(position, wait=wait) or _content_tag(blob, wait=wait), file.version)
+        return Answer(blob, chunks.etag(position, wait=wait) or _content_tag(blob, wait=wait))
 
     def chunks(self, zarr_format: Format, path: tuple[str, ...], *, wait: bool) -> Chunks:
         """The chunks of the array at a path.
@@ -201,15 +203,40 @@ class Store:
             if not any(file.live for file in made.files):
                 self._made.put(name, made, len(made.data) + 500)
         if pinned:
-            self._check_pin(made.files[0], pinned, key.path)
-        return Answer(blob_of(made.data), made.etag, made.version, json=True)
+            self._check_pin(made.files[0], pinned, key.path, wait=wait)
+        closure = self._closure(made.files[0], wait=wait)
+        return Answer(blob_of(made.data), made.etag, closure.version if closure is not None else "", json=True)
 
     def _make_document(self, zarr_format: Format, key: DocumentKey) -> Made:
         return self.documents[zarr_format].make(self.node(key.path), key.name)
 
-    def _check_pin(self, file: HdfFile, pinned: str, path: tuple[str, ...]) -> None:
-        if file.version != pinned or file.live:
+    def pin(self, path: tuple[str, ...], *, wait: bool) -> str:
+        """The version to pin URLs below a file to, empty if it cannot be pinned.
+
+        Raises:
+            NotFound: There is no such file.
+            WouldBlock: Not ``wait``, and it is not at hand.
+        """
+        if not wait:
+            raise WouldBlock
+        closure = self._closure(self.files.find(path)[0], wait=wait)
+        return closure.version if closure is not None else ""
+
+    def _check_pin(self, file: HdfFile, pinned: str, path: tuple[str, ...], *, wait: bool) -> None:
+        closure = self._closure(file, wait=wait)
+        if closure is None or closure.version != pinned:
             raise Gone(pinned, "/".join(path))
+
+    def _closure(self, file: HdfFile, *, wait: bool) -> Closure | None:
+        known = self._closures.get(file.serial)
+        if known is not None and known.is_current(self.files):
+            return known
+        if not wait:
+            raise WouldBlock
+        found = closure_of(file, self.files)
+        if found is not None:
+            self._closures.put(file.serial, found)
+        return found
 
     # ---------------------------------------------------------------- others
 
@@ -257,33 +284,40 @@ class Store:
         blob = blob_of(Stored(file, 0, file.local.identity.size))
         return Answer(blob, digest(file.version, "file"), file.version)
 
+    def references(self, path: tuple[str, ...], base: str) -> Answer:
+        """Kerchunk references to the chunks of a file.
+
+        Args:
+            path: The file.
+            base: URL that the faces are below.
+
+        Raises:
+            NotFound: There is no such file.
+            TooLarge: It has too many chunks.
+        """
+        file, rest = self.files.find(path)
+        if rest:
+            raise NotFound("/".join(path))
+        data = references(self.nodes.root(file), path, base, self.context)
+        return Answer(blob_of(data), hashlib.blake2b(data, digest_size=10).hexdigest(), "", json=True)
+
+    def check(self) -> list[str]:
+        """Look whether every root can be listed and a reader process answers; what was checked.
+
+        Raises:
+            ChunkserveError: Something does not work.
+        """
+        done = []
+        for root in self.roots.roots:
+            next(iter(self.roots.listing(Place(root, ()))), None)
+            done.append(f"root {root.name or '/'}")
+        self.readers.ping()
+        return [*done, "reader"]
+
 
 def _content_tag(blob: Blob, *, wait: bool) -> str:
     """An ETag of the bytes themselves, where versions cannot tell."""
     return hashlib.blake2b(blob.read(wait=wait), digest_size=10).hexdigest()
-
-
-class _Recent(Generic[T]):
-    """The most recently used values, bounded in number. Thread-safe."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._lock = threading.Lock()
-        self._items: OrderedDict[Hashable, T] = OrderedDict()
-
-    def get(self, key: Hashable) -> T | None:
-        with self._lock:
-            found = self._items.get(key)
-            if found is not None:
-                self._items.move_to_end(key)
-            return found
-
-    def put(self, key: Hashable, value: T) -> None:
-        with self._lock:
-            self._items[key] = value
-            self._items.move_to_end(key)
-            while len(self._items) > self._most:
-                self._items.popitem(last=False)
 
 
 def open_roots(settings: Settings, paths: tuple[str, ...]) -> Roots:

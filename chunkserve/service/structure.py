@@ -37,6 +37,11 @@ class Structure:
         """All datasets known so far."""
         return self._known.datasets
 
+    @property
+    def groups(self) -> dict[int, Group]:
+        """All groups known so far."""
+        return self._known.groups
+
     def knows(self, number: int) -> bool:
         """Whether :meth:`get` answers without looking into the file."""
         return number not in self._known.paths

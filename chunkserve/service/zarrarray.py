@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chunkserve.cache.memory import MemoryCache
+from chunkserve.cache.recent import Recent
 from chunkserve.datatypes import numpy_dtype
 from chunkserve.errors import NotFound, Unsupported
 from chunkserve.grid import Shape
@@ -18,6 +19,7 @@ from chunkserve.model import Attribute, Dataset
 from chunkserve.service.hdffile import HdfFile, Tools
 from chunkserve.service.mapped import present_virtual
 from chunkserve.service.nodes import Node, Nodes
+from chunkserve.service.passed import PassedChunks
 from chunkserve.service.served_values import ServedValues
 from chunkserve.service.virtual import OtherFiles, elements_of
 from chunkserve.versions import combined, digest
@@ -25,12 +27,13 @@ from chunkserve.versions import combined, digest
 
 @dataclass(frozen=True)
 class Context:
-    """What all arrays share: the way to other files, thresholds, the memory cache, and the tools of files."""
+    """What all arrays share: the way to other files, thresholds, caches, and the tools of files."""
 
     nodes: Nodes
     limits: Thresholds
     memory: MemoryCache[bytes]
     tools: Tools
+    sources: Recent[PassedChunks]
 
 
 class ZarrArray:
