@@ -9,9 +9,9 @@ __version__ = "0.1.0"
 __all__ = ["HdfStore", "__version__", "open_store"]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - PEP 562; a server's processes need no zarr
+def __getattr__(name: str) -> Any:
     if name in ("HdfStore", "open_store"):
-        from chunkserve import library
+        from chunkserve import library  # noqa: PLC0415 - not before it is asked for
 
         return getattr(library, name)
     raise AttributeError(f"module 'chunkserve' has no attribute {name!r}")

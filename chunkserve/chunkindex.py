@@ -9,13 +9,13 @@ import math
 import struct
 from array import array
 from bisect import bisect_left
-from typing import NamedTuple
+from typing import NamedTuple, Union
 
 import numpy as np
 
 from chunkserve.errors import Corrupt
 
-Column = "array[int] | np.ndarray"
+Column = Union["array[int]", np.ndarray]
 
 MAGIC = b"CSINDEX1"
 _HEADER = struct.Struct("<8sQQQ")
@@ -90,7 +90,9 @@ def pack(grid: tuple[int, ...], numbers: Column, offsets: Column, lengths: Colum
     Args:
         grid: Chunks along each axis.
         numbers: C-order chunk number of each entry, in any order.
-        offsets, lengths, masks: What :class:`ChunkRef` holds, entry by entry.
+        offsets: Byte offset of each.
+        lengths: Stored bytes of each.
+        masks: Filter mask of each.
     """
     order = np.argsort(numbers, kind="stable")
     dense = len(order) == math.prod(grid)

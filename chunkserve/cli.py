@@ -10,7 +10,14 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.tree import Tree
 
@@ -55,7 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "chunkserve", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+        "chunkserve",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"chunkserve {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -89,7 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_inspect)
 
     command = commands.add_parser(
-        "settings", help="show all settings", description="Show all settings: present value, default, unit and meaning."
+        "settings",
+        help="show all settings",
+        description="Show all settings: present value, default, unit and meaning.",
     )
     _add_settings(command)
     command.set_defaults(run=_settings)
@@ -125,7 +137,7 @@ def _serve(options: argparse.Namespace, console: Console) -> int:
 
 
 def _run(settings: Settings, paths: tuple[str, ...], console: Console) -> int:
-    from chunkserve.server import open_sockets, serve
+    from chunkserve.server import open_sockets, serve  # noqa: PLC0415 - the other commands need no server
 
     roots = open_roots(settings, paths)
     try:
@@ -209,7 +221,7 @@ def _inspect(options: argparse.Namespace, console: Console) -> int:
     finally:
         store.close()
     if options.json:
-        print(json.dumps(report.as_json(), indent=1, ensure_ascii=False))
+        sys.stdout.write(json.dumps(report.as_json(), indent=1, ensure_ascii=False) + "\n")
     else:
         console.print(_tree(report), soft_wrap=True)
     return 0
@@ -268,4 +280,3 @@ def _shown(value: object) -> str:
 
 if __name__ == "__main__":
     sys.exit(main())
-

@@ -209,7 +209,7 @@ def is_exact(t: DataType) -> bool:
         case "complex":
             return is_complex(t)
         case "string":
-            # H5T conversion cuts at the first NUL (nullterm) or strips blanks (spacepad); one nullterm char cannot change
+            # conversion cuts at the first NUL (nullterm) or strips blanks (spacepad); one nullterm char cannot change
             return not t.variable and (t.padding == "nullpad" or (t.padding == "nullterm" and t.size == 1))
         case "opaque":
             return True

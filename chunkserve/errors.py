@@ -1,4 +1,4 @@
-"""Every deliberate error, with fields and without HTTP. The tree:
+"""Every deliberate error, with fields and without HTTP.
 
     ChunkserveError
     ├── NotFound              nothing visible has that name
@@ -35,9 +35,7 @@ class Gone(ChunkserveError):
     """The pinned version is not current; it never will be again."""
 
     def __init__(self, pinned: str, path: str) -> None:
-        super().__init__(
-            f"version {pinned} of {path} is gone; open the URL without ';v=' for the current one"
-        )
+        super().__init__(f"version {pinned} of {path} is gone; open the URL without ';v=' for the current one")
         self.pinned, self.path = pinned, path
 
 

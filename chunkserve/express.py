@@ -31,7 +31,7 @@ class ExpressProtocol(HttpToolsProtocol):
                 url = None
             if url is not None and url.path is not None:
                 headers = {name: value for name, value in self.headers if name in WANTED}
-                found = self.app.at_once(url.path, url.query or b"", headers)  # type: ignore[attr-defined]  # Faces
+                found = self.app.at_once(url.path, url.query or b"", headers)  # Faces.at_once
                 if found is not None:
                     self._answered = True
                     reply, body = found
@@ -74,5 +74,3 @@ class ExpressProtocol(HttpToolsProtocol):
             parts += (name, b": ", value, b"\r\n")
         parts.append(b"\r\n")
         return b"".join(parts)
-
-

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chunkserve.codecs.filters import describe
-from chunkserve.datatypes import DataType, numpy_dtype
+from chunkserve.datatypes import DataType, is_bool, numpy_dtype
 from chunkserve.errors import ChunkserveError
 from chunkserve.metadata.values import Json
 from chunkserve.model import Dataset, Group
@@ -56,18 +56,22 @@ def inspect(store: Store, path: tuple[str, ...], progress: Callable[[], None]) -
 def _node(store: Store, name: str, node: Node, progress: Callable[[], None]) -> Report:
     if isinstance(node.object, Dataset):
         progress()
-        return _dataset(store, name, node, progress)
+        return _dataset(store, name, node)
     report = Report(name, "group", notes=list(node.object.notes) + _left_out(node.object.attributes))
     spelled = dict(named_links(node.object))
     for member, link in spelled.items():
         if link.kind == "external":
             target = f"{link.file.decode('utf-8', 'replace')}:{link.path.decode('utf-8', 'replace')}"
-            report.members.append(Report(member, "link", notes=[f"external link to {target}{_reach(store, node, member)}"]))
+            report.members.append(
+                Report(member, "link", notes=[f"external link to {target}{_reach(store, node, member)}"])
+            )
             continue
         try:
             child = store.nodes.child(node, member)
         except ChunkserveError as error:
-            report.members.append(Report(member, "link", notes=[f"{link.kind} link: {error}{_broken(node, link.target)}"]))
+            report.members.append(
+                Report(member, "link", notes=[f"{link.kind} link: {error}{_broken(node, link.target)}"])
+            )
             continue
         report.members.append(_node(store, member, child, progress))
     unspelled = len(node.object.links) - len(spelled)
@@ -99,7 +103,7 @@ def _left_out(attributes: tuple[object, ...]) -> list[str]:
     return found
 
 
-def _dataset(store: Store, name: str, node: Node, progress: Callable[[], None]) -> Report:
+def _dataset(store: Store, name: str, node: Node) -> Report:
     dataset = node.object
     assert isinstance(dataset, Dataset)
     report = Report(name, "dataset", notes=list(dataset.notes) + _left_out(dataset.attributes))
@@ -135,7 +139,7 @@ def _dtype(t: DataType) -> str:
         return t.cls if t.base is None else f"vlen of {_dtype(t.base)}"
     if t.cls == "string" and t.variable:
         return "text"
-    if t.cls == "enum" and numpy_dtype(t) != bool:
+    if t.cls == "enum" and not is_bool(t):
         return f"enum {_dtype(t.inner)}"
     try:
         return str(numpy_dtype(t))

@@ -46,9 +46,10 @@ class HdfStore(Store):
 
     def __eq__(self, value: object) -> bool:
         """Stores over the same file in the same format are equal."""
-        return (
-            isinstance(value, HdfStore)
-            and (self.path, self.zarr_format, self.settings) == (value.path, value.zarr_format, value.settings)
+        return isinstance(value, HdfStore) and (self.path, self.zarr_format, self.settings) == (
+            value.path,
+            value.zarr_format,
+            value.settings,
         )
 
     def __hash__(self) -> int:
@@ -100,9 +101,7 @@ class HdfStore(Store):
         start, stop = _bounds(byte_range, answer.blob.size)
         return prototype.buffer.from_bytes(bytes(answer.blob.read(start, stop, wait=wait)))
 
-    async def get(
-        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """The bytes of a key, or a range of them; ``None`` if there is no such key."""
         await self._ensure_open()
         try:

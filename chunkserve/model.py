@@ -144,7 +144,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Link:
-    """A name in a group. Hard links carry the target's identifier, soft ones a path, external ones a file and a path."""
+    """A name in a group. Hard links carry the target's identifier, soft ones a path, external ones file and path."""
 
     name: bytes
     kind: Literal["hard", "soft", "external", "other"]

@@ -49,7 +49,7 @@ def flag(text: str) -> bool:
     raise ValueError(f"{text!r} is neither yes nor no")
 
 
-def setting(default: Any, unit: str, text: str, parse: Callable[[str], Any] | None = None) -> Any:  # noqa: ANN401
+def setting(default: Any, unit: str, text: str, parse: Callable[[str], Any] | None = None) -> Any:
     """One row of the table."""
     return field(default=default, metadata={"unit": unit, "help": text, "parse": parse or type(default)})
 
@@ -62,9 +62,7 @@ class Settings:
     port: int = setting(8000, "port", "TCP port to listen on; 0 picks a free one")
     workers: int = setting(0, "processes", "worker processes; 0 means one per core")
     public_url: str = setting("", "URL", "how clients reach this server, where it cannot tell (behind a proxy)")
-    roots: tuple[str, ...] = setting(
-        (), "list", "what to serve, if no PATH is given: PATH or NAME=PATH", words
-    )
+    roots: tuple[str, ...] = setting((), "list", "what to serve, if no PATH is given: PATH or NAME=PATH", words)
     link_roots: tuple[str, ...] = setting(
         (),
         "list",
@@ -76,12 +74,8 @@ class Settings:
     )
 
     cache_dir: str = setting("", "folder", "cache folder; empty means ~/.cache/chunkserve (XDG_CACHE_HOME)")
-    cache_memory: int = setting(
-        256 * 2**20, "bytes", "memory for computed chunks and documents, per worker", size
-    )
-    cache_disk: int = setting(
-        10 * 2**30, "bytes", "disk for structures, chunk indices and computed chunks", size
-    )
+    cache_memory: int = setting(256 * 2**20, "bytes", "memory for computed chunks and documents, per worker", size)
+    cache_disk: int = setting(10 * 2**30, "bytes", "disk for structures, chunk indices and computed chunks", size)
     open_files: int = setting(512, "files", "files kept open, per worker")
 
     readers: int = setting(2, "processes", "processes reading HDF5 structure at once, per worker")
@@ -90,20 +84,14 @@ class Settings:
     scan_objects: int = setting(
         200_000, "objects", "objects described by one look at a file; the rest follows on demand"
     )
-    scan_seconds: float = setting(
-        20.0, "seconds", "time one look at a file may take; the rest follows on demand"
-    )
+    scan_seconds: float = setting(20.0, "seconds", "time one look at a file may take; the rest follows on demand")
     max_attribute: int = setting(2**20, "bytes", "larger attributes are left out", size)
-    consolidate: int = setting(
-        50_000, "nodes", "groups with more nodes below them have no consolidated metadata"
-    )
+    consolidate: int = setting(50_000, "nodes", "groups with more nodes below them have no consolidated metadata")
 
     threads: int = setting(8, "threads", "threads for disk reads and decoding, per worker")
     merge_below: int = setting(16 * 2**10, "bytes", "smaller chunks are decoded and joined", size)
     shard_below: int = setting(128 * 2**10, "bytes", "smaller chunks are presented as shards (Zarr v3)", size)
-    target_chunk: int = setting(
-        2**20, "bytes", "size of joined chunks, shards and ranges of contiguous data", size
-    )
+    target_chunk: int = setting(2**20, "bytes", "size of joined chunks, shards and ranges of contiguous data", size)
     max_chunk: int = setting(512 * 2**20, "bytes", "larger chunks are not decoded or re-headed", size)
     settle: float = setting(2.0, "seconds", "a file modified less long ago is taken to be still growing")
 
@@ -113,9 +101,7 @@ class Settings:
         "header",
         "Cache-Control of answers under a pinned version (;v=)",
     )
-    cors: tuple[str, ...] = setting(
-        ("*",), "list", "origins whose pages may read answers; empty for none", words
-    )
+    cors: tuple[str, ...] = setting(("*",), "list", "origins whose pages may read answers; empty for none", words)
     log_level: str = setting("info", "level", "debug, info, warning or error")
 
     def cache_folder(self) -> str:

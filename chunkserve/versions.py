@@ -1,4 +1,4 @@
-"""Versions: opaque keys of caches and ETags. The same on every host that sees the same files; never a device or inode."""
+"""Versions: opaque keys of caches and ETags, the same on every host that sees the same files."""
 
 import hashlib
 from collections.abc import Iterable

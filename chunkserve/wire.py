@@ -77,8 +77,9 @@ class Values:
 
 @dataclass(frozen=True)
 class Failure:
-    """A reader's refusal. ``kind`` is ``missing``, ``unreadable``, ``corrupt``, ``unsupported``, ``writing`` or
-    ``memory``.
+    """A reader's refusal.
+
+    ``kind`` is ``missing``, ``unreadable``, ``corrupt``, ``unsupported``, ``writing`` or ``memory``.
     """
 
     kind: str

@@ -1,1 +1,1 @@
-"""What was computed, kept: in memory, on disk, and computed once however many ask. Keys contain versions and never expire."""
+"""What was computed, kept: in memory and on disk, made once however many ask. Keys contain versions, never expire."""

@@ -45,9 +45,7 @@ class DiskCache:
             with open(path, "rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 data = (
-                    memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
-                    if size >= _HEAD
-                    else memoryview(b"")
+                    memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)) if size >= _HEAD else memoryview(b"")
                 )
                 if time.time() - os.fstat(file.fileno()).st_mtime > _TOUCH_AFTER:
                     with contextlib.suppress(OSError):
@@ -107,7 +105,7 @@ class DiskCache:
             os.close(fd)
 
     def get_or_make(self, kind: str, key: str, make: Callable[[], bytes]) -> memoryview:
-        """An entry, made by one process if it is not there. Call it through a :class:`~chunkserve.cache.flight.Flight`."""
+        """An entry, made by one process if it is not there. Within a process, call it through a ``Flight``."""
         found = self.get(kind, key)
         if found is not None:
             return found

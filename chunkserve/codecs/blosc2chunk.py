@@ -61,11 +61,7 @@ def inner_chunk(body: memoryview, nbytes: int) -> memoryview | None:
     if decoded != nbytes or not 0x57 <= header <= len(body):
         raise Corrupt(f"Blosc2 frame of {decoded} bytes, expected {nbytes}")
     if encoded == 0:
-        if (
-            len(body) >= header + 40
-            and body[header + 2] & Flag.STORED
-            and body[header + 39] == _SPECIAL_IN_OFFSET
-        ):
+        if len(body) >= header + 40 and body[header + 2] & Flag.STORED and body[header + 39] == _SPECIAL_IN_OFFSET:
             return None
         raise CannotReframe("Blosc2 frame with a special value")
     return body[header:]
@@ -86,9 +82,7 @@ def read_header(chunk: memoryview, nbytes: int) -> Header:
         return Header(flags, typesize, size, blocksize, cbytes)
     filters = tuple(code for code in chunk[16:22] if code)
     special = chunk[31] >> 4 & 7
-    return Header(
-        flags, typesize, size, blocksize, cbytes, filters, special, bool(chunk[31] & 1 or chunk[30])
-    )
+    return Header(flags, typesize, size, blocksize, cbytes, filters, special, bool(chunk[31] & 1 or chunk[30]))
 
 
 def frame(body: memoryview, nbytes: int) -> Frame:
@@ -107,9 +101,7 @@ def frame(body: memoryview, nbytes: int) -> Frame:
     if h.flags & Flag.STORED:
         if h.cbytes != nbytes + _WIDE:
             raise Corrupt("stored Blosc2 chunk of the wrong length")
-        head = HEADER.pack(
-            2, 1, Flag.STORED | Flag.WHOLE_BLOCKS, h.typesize, nbytes, h.blocksize, nbytes + HEADER.size
-        )
+        head = HEADER.pack(2, 1, Flag.STORED | Flag.WHOLE_BLOCKS, h.typesize, nbytes, h.blocksize, nbytes + HEADER.size)
         return Frame(head, offset + _WIDE, offset + h.cbytes)
     starts = _starts(chunk, h)
     for i, start in enumerate(starts):
@@ -142,9 +134,7 @@ def block_frame(body: memoryview, nbytes: int, block: Shape, i: int) -> Frame:
     end = _streams_end(chunk, h, start, i, shuffle)
     flags = shuffle | (h.flags & Flag.WHOLE_BLOCKS) | fmt << 5
     first = HEADER.size + 4
-    head = HEADER.pack(2, 1, flags, h.typesize, h.blocksize, h.blocksize, first + end - start) + WORD.pack(
-        first
-    )
+    head = HEADER.pack(2, 1, flags, h.typesize, h.blocksize, h.blocksize, first + end - start) + WORD.pack(first)
     return Frame(head, offset + start, offset + end)
 
 
@@ -160,11 +150,7 @@ def _kind(h: Header) -> tuple[Format, Flag]:
     fmt = h.flags >> 5
     if h.special:
         raise CannotReframe("Blosc2 chunk of a repeated value")
-    if (
-        h.fancy
-        or fmt not in (Format.BLOSCLZ, Format.LZ4, Format.ZLIB, Format.ZSTD)
-        or h.filters not in _FILTERS
-    ):
+    if h.fancy or fmt not in (Format.BLOSCLZ, Format.LZ4, Format.ZLIB, Format.ZSTD) or h.filters not in _FILTERS:
         raise CannotReframe("Blosc2 features that Blosc 1 does not have")
     return Format(fmt), _FILTERS[h.filters]
 

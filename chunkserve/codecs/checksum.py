@@ -33,7 +33,7 @@ def _fold(value: int) -> int:
 
 
 def check_fletcher32(stored: memoryview) -> None:
-    """Compare the last four bytes with the checksum of the others. HDF5 before 1.6.3 swapped bytes pairwise; both count.
+    """Compare the last four bytes with the checksum of the others; HDF5 before 1.6.3 swapped bytes pairwise.
 
     Raises:
         Corrupt: They differ.

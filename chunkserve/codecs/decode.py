@@ -59,9 +59,7 @@ def decode(pipeline: Pipeline, stored: Stored, mask: int) -> bytes:
     body = memoryview(stored)
     if not applied:
         return _exactly(bytes(body), pipeline.nbytes, "chunk")
-    if not any(
-        stage.id == DEFLATE for stage in applied
-    ):  # libdeflate is twice as fast as the zlib in c-blosc
+    if not any(stage.id == DEFLATE for stage in applied):  # libdeflate is twice as fast as the zlib in c-blosc
         try:
             return unblosc(frame(pipeline, stored, mask).assemble(stored), pipeline.nbytes)
         except CannotReframe:
@@ -184,7 +182,7 @@ def _bitshuffle(stage: Filter, data: memoryview, pipeline: Pipeline, exact: Exac
     return _as_frame(stage, data, pipeline, exact)
 
 
-def _blosc2(_: Filter, data: memoryview, pipeline: Pipeline, exact: Exact) -> bytes:
+def _blosc2(_: Filter, data: memoryview, __: Pipeline, exact: Exact) -> bytes:
     if exact is None:
         raise Unsupported("blosc2 after another compressor")
     chunk = blosc2chunk.inner_chunk(data, exact)

@@ -85,9 +85,7 @@ class Frame:
         for position, data in self.patches:
             low, high = max(position, at), min(position + len(data), at + len(view))
             if low < high:
-                view[low - at : high - at] = np.frombuffer(data, dtype=np.uint8)[
-                    low - position : high - position
-                ]
+                view[low - at : high - at] = np.frombuffer(data, dtype=np.uint8)[low - position : high - position]
 
     def assemble(self, stored: bytes | bytearray | memoryview) -> bytes:
         """The frame's bytes, from the whole stored chunk."""
@@ -115,9 +113,7 @@ def block_head(
     fmt, flags = kind
     if typesize > MAX_TYPESIZE or typesize < 1:
         if flags & (Flag.SHUFFLE | Flag.BITSHUFFLE):
-            raise CannotReframe(
-                f"elements of {typesize} bytes are shuffled, Blosc shuffles up to {MAX_TYPESIZE}"
-            )
+            raise CannotReframe(f"elements of {typesize} bytes are shuffled, Blosc shuffles up to {MAX_TYPESIZE}")
         typesize = 1
     if blocksize > MAX_BLOCK or nbytes > MAX_BYTES:
         raise CannotReframe(f"a chunk of {nbytes} bytes is too large for a Blosc frame")
@@ -132,9 +128,7 @@ def block_head(
         starts = np.concatenate(([first], ends[:-1])).astype("<i4").tobytes() if total <= MAX_BYTES else b""
     if total > MAX_BYTES:
         raise CannotReframe(f"a frame of {total} bytes is too large for Blosc")
-    return (
-        HEADER.pack(2, 1, flags | Flag.WHOLE_BLOCKS | fmt << 5, typesize, nbytes, blocksize, total) + starts
-    )
+    return HEADER.pack(2, 1, flags | Flag.WHOLE_BLOCKS | fmt << 5, typesize, nbytes, blocksize, total) + starts
 
 
 def single_head(length: int, nbytes: int, typesize: int, kind: tuple[Format, Flag]) -> bytes:

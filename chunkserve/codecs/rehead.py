@@ -92,9 +92,9 @@ def supports(pipeline: Pipeline) -> str:
     try:
         stages = _stages(pipeline, 0)
         if stages.codec is not None and stages.codec.id == BLOSC and stages.codec.values[6:7] == (_SNAPPY,):
-            raise CannotReframe("Blosc with Snappy is not read everywhere")
+            return "Blosc with Snappy is not read everywhere"
         if stages.codec is not None and stages.codec.id == LZ4 and _lz4_growth(pipeline, stages) is None:
-            raise CannotReframe("shuffle over the whole chunk, but LZ4 in several blocks")
+            return "shuffle over the whole chunk, but LZ4 in several blocks"
         kind = (Format.ZLIB, Flag.SHUFFLE if stages.shuffled else Flag.NONE)
         single_head(0, pipeline.nbytes, stages.typesize, kind)
     except CannotReframe as reason:
@@ -211,9 +211,7 @@ class _Codec:
     single: Format | None = None
 
 
-def _single(
-    fmt: Format, check: Callable[[memoryview, int], None], undo: Callable[[memoryview, int], bytes]
-) -> _Codec:
+def _single(fmt: Format, check: Callable[[memoryview, int], None], undo: Callable[[memoryview, int], bytes]) -> _Codec:
     """A compressor that HDF5 runs once over the whole chunk."""
 
     def spell(pipeline: Pipeline, stages: _Stages, body: memoryview) -> Frame:

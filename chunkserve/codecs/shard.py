@@ -1,6 +1,7 @@
-"""Zarr v3 shards (https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/): inner chunks, then an index.
+"""Zarr v3 shards: inner chunks, then an index.
 
-The index has one (u64 offset, u64 length) per inner chunk in C order, all ones for a missing one, and a CRC-32C.
+The index has one (u64 offset, u64 length) per inner chunk in C order, all ones for a missing one, and a CRC-32C
+(https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/).
 """
 
 import google_crc32c
@@ -25,4 +26,5 @@ def pack_index(lengths: "list[int | None]") -> bytes:
             entries[i] = at, length
             at += length
     data = entries.tobytes()
-    return data + google_crc32c.value(data).to_bytes(4, "little")
+    checksum: int = google_crc32c.value(data)
+    return data + checksum.to_bytes(4, "little")

@@ -1,1 +1,1 @@
-"""HTTP: each face parses a request, asks the store, and responds. Faces know Starlette and ``respond``, not each other."""
+"""HTTP: each face parses a request, asks the store, and replies. Faces know ``respond``, not each other."""

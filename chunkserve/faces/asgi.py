@@ -5,7 +5,7 @@ import functools
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.types import ASGIApp
 
@@ -18,6 +18,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+T = TypeVar("T")
 
 PART = 2**20
 """Bytes read and sent at once; what a slow reader holds in memory."""
@@ -28,7 +29,7 @@ log = logging.getLogger("chunkserve.http")
 
 
 class Faces:
-    """An ASGI application: the first segment of the path, matrix parameters aside, names the face; the rest is Starlette's."""
+    """An ASGI application: the first segment of the path names the face; what is left is Starlette's."""
 
     def __init__(
         self, faces: Mapping[bytes, Face], others: ASGIApp, respond: Responder, threads: ThreadPoolExecutor
@@ -55,14 +56,18 @@ class Faces:
         return self.faces.get((path[1:end] if end > 0 else path[1:]).partition(b";")[0])
 
     def at_once(self, path: bytes, query: bytes, headers: dict[bytes, bytes]) -> tuple[Reply, memoryview] | None:
-        """The answer to a GET with its whole body, if it is small and at hand; for servers that can use it without ASGI."""
+        """The answer to a GET with its body, if it is small and at hand: for servers that can use it without ASGI."""
         face = self.face(path)
         if face is None:
             return None
         request = Request(path, query, headers)
         try:
             reply = face(request, wait=False)
-            return (reply, reply.blob.read(reply.start, reply.stop, wait=False)) if reply.stop - reply.start <= PART else None
+            return (
+                (reply, reply.blob.read(reply.start, reply.stop, wait=False))
+                if reply.stop - reply.start <= PART
+                else None
+            )
         except (WouldBlock, errors.SourceChanged):
             return None
         except errors.ChunkserveError as error:
@@ -87,7 +92,8 @@ class Faces:
         except Exception as error:  # noqa: BLE001 - every failure becomes a reply
             return self.respond.error(request, error)
 
-    async def _run(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401
+    async def _run(self, work: Callable[[], T]) -> T:
+        """Do in a thread what takes time."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, work)
 
     async def _send(self, send: Send, request: Request, reply: Reply) -> None:
@@ -117,5 +123,4 @@ class Faces:
         try:
             return blob.read(start, stop, wait=False)
         except WouldBlock:
-            data: memoryview = await self._run(functools.partial(blob.read, start, stop))
-            return data
+            return await self._run(functools.partial(blob.read, start, stop))

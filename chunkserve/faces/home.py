@@ -33,5 +33,8 @@ async def home(request: Request) -> Response:
     store: Store = request.app.state.store
     base = str(request.base_url).rstrip("/")
     names = [root.name for root in store.roots.roots if root.listed]
-    links = (f'<li><a href="zarr/{html.escape(name)}{"/" if name else ""}">{html.escape(name or "files")}</a></li>' for name in names)
+    links = (
+        f'<li><a href="zarr/{html.escape(name)}{"/" if name else ""}">{html.escape(name or "files")}</a></li>'
+        for name in names
+    )
     return HTMLResponse(_PAGE.format(version=__version__, roots="".join(links), base=html.escape(base)))

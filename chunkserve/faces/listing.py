@@ -29,6 +29,13 @@ def listing_page(path: tuple[str, ...], listing: Listing) -> bytes:
 
 
 def _href(name: str) -> str:
-    for character, quoted in (("%", "%25"), ('"', "%22"), ("'", "%27"), ("<", "%3C"), (">", "%3E"), ("#", "%23")):
+    for character, quoted in (
+        ("%", "%25"),
+        ('"', "%22"),
+        ("'", "%27"),
+        ("<", "%3C"),
+        (">", "%3E"),
+        ("#", "%23"),
+    ):
         name = name.replace(character, quoted)
     return f"./{name}" if ":" in name else name

@@ -120,7 +120,11 @@ class Policy:
         origin = request.headers.get(b"origin", b"")
         vary = (b"vary", b"Origin")
         if origin and origin in self.origins:
-            return [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", _EXPOSED), vary]
+            return [
+                (b"access-control-allow-origin", origin),
+                (b"access-control-expose-headers", _EXPOSED),
+                vary,
+            ]
         return [vary]
 
 
@@ -222,7 +226,12 @@ class Responder:
         return self._problem(status, detail, self.policy.cross_origin(request))
 
     def _problem(self, status: int, detail: str, head: Headers) -> Reply:
-        document = {"type": "about:blank", "title": TITLES.get(status, "Error"), "status": status, "detail": detail}
+        document = {
+            "type": "about:blank",
+            "title": TITLES.get(status, "Error"),
+            "status": status,
+            "detail": detail,
+        }
         data = json.dumps(document).encode()
         head += (
             (b"content-type", b"application/problem+json"),

@@ -26,9 +26,7 @@ def read_attributes(where: Location, max_bytes: int) -> tuple[tuple[Attribute, .
         return (), ()
     names: list[bytes] = []
     h5a.iterate(where, names.append)
-    notes = (
-        (f"{len(names) - MAX_COUNT} of {len(names)} attributes left out",) if len(names) > MAX_COUNT else ()
-    )
+    notes = (f"{len(names) - MAX_COUNT} of {len(names)} attributes left out",) if len(names) > MAX_COUNT else ()
     return tuple(_read(where, name, max_bytes) for name in names[:MAX_COUNT]), notes
 
 
@@ -40,16 +38,12 @@ def _read(where: Location, name: bytes, max_bytes: int) -> Attribute:
         t = describe_type(tid)
     except (TooDeep, OSError, RuntimeError, TypeError, ValueError, KeyError) as error:
         return Attribute(name, unknown, None, omitted=str(error))
-    shape = (
-        tuple(attribute.shape) if attribute.get_space().get_simple_extent_type() != 2 else None
-    )  # H5S_NULL
+    shape = tuple(attribute.shape) if attribute.get_space().get_simple_extent_type() != 2 else None  # H5S_NULL
     if shape is None:
         return Attribute(name, t, None)
     size = math.prod(shape) * t.size
     if name in SKIPPED or size > max_bytes:
-        return Attribute(
-            name, t, shape, omitted=f"{size} bytes" if size > max_bytes else "bookkeeping of libhdf5"
-        )
+        return Attribute(name, t, shape, omitted=f"{size} bytes" if size > max_bytes else "bookkeeping of libhdf5")
     try:
         return Attribute(name, t, shape, _data(where, attribute, tid, t))
     except (OSError, RuntimeError, TypeError, ValueError, KeyError) as error:

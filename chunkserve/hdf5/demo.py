@@ -12,7 +12,6 @@ DEAD = 2**32 - 1
 """What unsigned detectors store for pixels that do not count."""
 
 
-
 def make_demo(folder: str) -> Iterator[tuple[str, int]]:
     """Write the files that are not there yet.
 
@@ -154,7 +153,7 @@ def diffraction(file: h5py.File) -> Iterator[None]:
 
 
 def climate(file: h5py.File) -> Iterator[None]:
-    """A year of monthly temperature and packed precipitation on a globe, as netCDF-C would write it (CF conventions)."""
+    """A year of monthly temperature and packed precipitation on a globe, as netCDF-C would write it (CF)."""
     rng = np.random.default_rng(SEED + 2)
     file.attrs["Conventions"] = "CF-1.11"
     file.attrs["title"] = "Synthetic monthly climate"
@@ -180,7 +179,13 @@ def climate(file: h5py.File) -> Iterator[None]:
         ("precipitation", rain, np.int16(-32768), {"units": "mm", "scale_factor": 0.01, "add_offset": 0.0}),
     ):
         variable = file.create_dataset(
-            name, data=values, chunks=(1, 90, 180), fillvalue=fill, compression="gzip", compression_opts=4, shuffle=True
+            name,
+            data=values,
+            chunks=(1, 90, 180),
+            fillvalue=fill,
+            compression="gzip",
+            compression_opts=4,
+            shuffle=True,
         )
         variable.attrs["_FillValue"] = np.array([fill])
         for key, value in attributes.items():
@@ -265,9 +270,7 @@ def part(number: int) -> Callable[[h5py.File], Iterator[None]]:
     def write(file: h5py.File) -> Iterator[None]:
         rng = np.random.default_rng(SEED + 5 + number)
         y, x = np.mgrid[0:256, 0:256]
-        data = file.create_dataset(
-            "data", (20, 256, 256), "u2", chunks=(1, 256, 256), compression="gzip", shuffle=True
-        )
+        data = file.create_dataset("data", (20, 256, 256), "u2", chunks=(1, 256, 256), compression="gzip", shuffle=True)
         for i in range(20):
             where = 20 * number + i
             data[i] = rng.poisson(20 + 200 * np.exp(-((x - 30 - 5 * where) ** 2 + (y - 128) ** 2) / 400))

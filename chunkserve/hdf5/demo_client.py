@@ -24,7 +24,10 @@ def demo_steps(folder: str) -> Iterator[tuple[str, int, int]]:
         ChunkserveError: They cannot be written.
     """
     with subprocess.Popen(
-        [sys.executable, "-P", "-c", _SCRIPT, folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-P", "-c", _SCRIPT, folder],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

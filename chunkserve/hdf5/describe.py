@@ -5,6 +5,7 @@ import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from h5py import h5, h5d, h5g, h5l, h5p, h5s, h5t
@@ -30,7 +31,11 @@ UNLIMITED = 2**64 - 1  # H5S_UNLIMITED as h5py returns it
 _PLAIN_EDGES = 0x0002  # H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS
 
 _LAYOUT: dict[int, Layout] = {h5d.CHUNKED: "chunked", h5d.CONTIGUOUS: "contiguous", h5d.COMPACT: "compact"}
-_FILL_TIME = {h5d.FILL_TIME_ALLOC: "alloc", h5d.FILL_TIME_NEVER: "never", h5d.FILL_TIME_IFSET: "ifset"}
+_FILL_TIME: dict[int, Literal["alloc", "never", "ifset"]] = {
+    h5d.FILL_TIME_ALLOC: "alloc",
+    h5d.FILL_TIME_NEVER: "never",
+    h5d.FILL_TIME_IFSET: "ifset",
+}
 
 
 def describe_dataset(dataset: h5d.DatasetID, max_attribute: int) -> Dataset:
@@ -80,9 +85,7 @@ def _extent(
 ) -> tuple[tuple[int, ...] | None, tuple[int | None, ...]]:
     if any(None in m.target.count or None in m.target.block for m in mappings):
         stored = plist.get_virtual_vspace(0).get_simple_extent_dims()
-        free = [
-            any(None in pair for pair in zip(m.target.count, m.target.block, strict=True)) for m in mappings
-        ]
+        free = [any(None in pair for pair in zip(m.target.count, m.target.block, strict=True)) for m in mappings]
         axes = {
             axis
             for m, unlimited in zip(mappings, free, strict=True)
@@ -95,16 +98,13 @@ def _extent(
     if space.get_simple_extent_type() == h5s.NULL:
         return None, ()
     most = space.get_simple_extent_dims(maxdims=True)
-    return tuple(space.get_simple_extent_dims()), tuple(
-        None if n in (UNLIMITED, h5s.UNLIMITED) else n for n in most
-    )
+    return tuple(space.get_simple_extent_dims()), tuple(None if n in (UNLIMITED, h5s.UNLIMITED) else n for n in most)
 
 
 def _filters(plist: h5p.PropDCID) -> tuple[Filter, ...]:
     stages = (plist.get_filter(i) for i in range(plist.get_nfilters()))
     return tuple(
-        Filter(number, flags, tuple(values), name.decode("utf-8", "replace"))
-        for number, flags, values, name in stages
+        Filter(number, flags, tuple(values), name.decode("utf-8", "replace")) for number, flags, values, name in stages
     )
 
 
@@ -156,9 +156,7 @@ def _blocks(dataset: h5d.DatasetID) -> tuple[int, ...]:
 
 def _plain_edges(plist: h5p.PropDCID) -> bool:
     options = ctypes.c_uint(0)
-    return _library().H5Pget_chunk_opts(_hid(plist), ctypes.byref(options)) >= 0 and bool(
-        options.value & _PLAIN_EDGES
-    )
+    return _library().H5Pget_chunk_opts(_hid(plist), ctypes.byref(options)) >= 0 and bool(options.value & _PLAIN_EDGES)
 
 
 def _hid(identifier: object) -> ctypes.c_int64:

@@ -40,9 +40,7 @@ def chunk_table(file: h5f.FileID, task: Index) -> bytes:
         dataset.chunk_iter(collect)
     where = np.array(origins, dtype=np.uint64).reshape(-1, len(chunks)) // np.array(chunks, dtype=np.uint64)
     inside = (where < np.array(grid, dtype=np.uint64)).all(axis=1)  # chunks left over from a larger extent
-    numbers = (
-        np.ravel_multi_index(tuple(where[inside].astype(np.int64).T), grid) if inside.any() else array("Q")
-    )
+    numbers = np.ravel_multi_index(tuple(where[inside].astype(np.int64).T), grid) if inside.any() else array("Q")
     columns = (np.array(column)[inside] for column in (offsets, lengths, masks))
     return pack(grid, numbers, *columns)
 
@@ -55,9 +53,7 @@ def locate(file: h5f.FileID, task: Lookup) -> Located:
     return Located(shape, tuple(_where(dataset, shape, origin) for origin in task.origins))
 
 
-def _where(
-    dataset: h5d.DatasetID, shape: tuple[int, ...], origin: tuple[int, ...]
-) -> tuple[int, int, int] | None:
+def _where(dataset: h5d.DatasetID, shape: tuple[int, ...], origin: tuple[int, ...]) -> tuple[int, int, int] | None:
     if any(at >= n for at, n in zip(origin, shape, strict=True)):
         return None
     info = dataset.get_chunk_info_by_coord(origin)

@@ -26,11 +26,16 @@ class Readable(Protocol):
     """An open HDF5 file: a descriptor, a key that changes with the content, and whether a SWMR writer has it open."""
 
     @property
-    def fd(self) -> int: ...
+    def fd(self) -> int:
+        """The descriptor."""
+
     @property
-    def key(self) -> object: ...
+    def key(self) -> object:
+        """What changes with the content."""
+
     @property
-    def swmr(self) -> bool: ...
+    def swmr(self) -> bool:
+        """Whether to open it as a reader of a single writer."""
 
 
 class ReaderDied(Exception):
@@ -144,7 +149,7 @@ class Readers:
             send(reader.channel, wire.encode(task))
             message = receive(reader.channel)
             if message is not None:
-                return wire.decode(message[0], wire.Reply)
+                return wire.decode(bytes(message[0]), wire.Reply)
         except TimeoutError:
             self.deaths += 1
             raise ReaderDied(f"no answer within {self.deadline:g} s") from None

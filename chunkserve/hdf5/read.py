@@ -11,8 +11,8 @@ import math
 import numpy as np
 from h5py import h5d, h5f, h5p, h5s
 
-from chunkserve.hdf5.describe import describe_type
 from chunkserve.hdf5.index import open_dataset
+from chunkserve.hdf5.types import describe_type
 from chunkserve.hdf5.values import element_data, memory_layout
 from chunkserve.wire import Read, Values
 
@@ -58,9 +58,7 @@ def _read(dataset: h5d.DatasetID, task: Read) -> Values:
         space = dataset.get_space()
         if task.count:
             space.select_hyperslab(task.start, task.count)
-            dataset.read(
-                h5s.create_simple(task.count), space, values, memory, dxpl=h5p.create(h5p.DATASET_XFER)
-            )
+            dataset.read(h5s.create_simple(task.count), space, values, memory, dxpl=h5p.create(h5p.DATASET_XFER))
         else:
             dataset.read(h5s.create(h5s.SCALAR), space, values, memory)
     data = element_data(values, t, dataset, task.count)

@@ -34,7 +34,7 @@ def run(channel: socket.socket, file: int, *, swmr: bool, memory: int) -> None:
             if not opened:
                 opened.append(_open(file, swmr=swmr))
                 forbid_opening_files()
-            reply = wire.Reply(_perform(opened[0], wire.decode(data, wire.Task)))
+            reply = wire.Reply(_perform(opened[0], wire.decode(bytes(data), wire.Task)))
         except Exception as error:  # noqa: BLE001 - whatever the file provokes becomes a reply
             reply = wire.Reply(failure=_failure(error))
         send(channel, wire.encode(reply))

@@ -1,14 +1,14 @@
 """Values that numpy keeps as objects (text, references, vlen arrays), turned into plain Python."""
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from h5py import h5d, h5f, h5g, h5r, h5s, h5t, string_dtype
 
 from chunkserve.datatypes import DataType, has_objects, is_exact, numpy_dtype
 
-Location = h5f.FileID | h5g.GroupID | h5d.DatasetID | h5t.TypeID
+Location: TypeAlias = h5f.FileID | h5g.GroupID | h5d.DatasetID | h5t.TypeID
 
 
 def plain(value: object, t: DataType, where: Location) -> object:
@@ -22,7 +22,7 @@ def plain(value: object, t: DataType, where: Location) -> object:
         case "reference":
             return reference_path(value, where)
         case "vlen":
-            return [plain(item, t.inner, where) for item in np.atleast_1d(value)] if np.size(value) else []
+            return [plain(item, t.inner, where) for item in np.asarray(value).reshape(-1)]
         case "array":
             return _nested(np.asarray(value), t.inner, where, len(t.dims))
         case "compound" if isinstance(value, np.void):
@@ -81,7 +81,8 @@ def memory_layout(tid: h5t.TypeID, t: DataType) -> tuple[np.dtype[Any], h5t.Type
 def _marked(t: DataType) -> np.dtype[Any]:
     """``numpy_dtype(t)`` with h5py's mark on UTF-8 strings, which libhdf5 does not convert to ASCII ones."""
     if t.cls == "string" and t.charset == "utf-8":
-        return string_dtype("utf-8", t.size)
+        marked: np.dtype[Any] = string_dtype("utf-8", t.size)
+        return marked
     if t.cls == "array":
         return np.dtype((_marked(t.inner), t.dims))
     dtype = numpy_dtype(t)
@@ -97,9 +98,7 @@ def _marked(t: DataType) -> np.dtype[Any]:
     )
 
 
-def element_data(
-    values: np.ndarray, t: DataType, where: Location, shape: tuple[int, ...]
-) -> bytes | list[object]:
+def element_data(values: np.ndarray, t: DataType, where: Location, shape: tuple[int, ...]) -> bytes | list[object]:
     """What was read, as C-order bytes of ``numpy_dtype(t)``, or as plain items where that has objects."""
     if not has_objects(t):
         return values.tobytes()

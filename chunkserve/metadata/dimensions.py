@@ -1,7 +1,8 @@
 """Dimension names of a group's datasets, by the rules of netCDF-4 and of h5netcdf's ``phony_dims="access"``.
 
-https://docs.unidata.ucar.edu/netcdf-c/current/file_format_specifications.html (netCDF-4 / HDF5) and
-https://github.com/h5netcdf/h5netcdf/blob/main/h5netcdf/core.py. What xarray shows of the file, it must show of the store.
+https://docs.unidata.ucar.edu/netcdf-c/current/file_format_specifications.html (netCDF-4) and
+https://github.com/h5netcdf/h5netcdf/blob/main/h5netcdf/core.py. What xarray shows of the file, it must show of the
+store.
 """
 
 from collections import Counter, defaultdict
@@ -83,9 +84,7 @@ def scale_paths(dataset: Dataset) -> list[list[str]]:
     attribute = find(dataset.attributes, b"DIMENSION_LIST")
     if attribute is None or not isinstance(attribute.data, list):
         return []
-    rows = [
-        [path for path in row if isinstance(path, str)] for row in attribute.data if isinstance(row, list)
-    ]
+    rows = [[path for path in row if isinstance(path, str)] for row in attribute.data if isinstance(row, list)]
     return rows if len(rows) == len(dataset.shape or ()) else []
 
 
@@ -150,9 +149,7 @@ def dimension_names(name: str, dataset: Dataset, scope: Scope) -> tuple[str, ...
             continue
         size = shape[axis]
         fitting = [n for n, s in scope.own.items() if s == size]
-        names_found.append(
-            fitting[taken[size]] if taken[size] < len(fitting) else anonymous((size,), taken[size])[0]
-        )
+        names_found.append(fitting[taken[size]] if taken[size] < len(fitting) else anonymous((size,), taken[size])[0])
         taken[size] += 1
     return tuple(names_found)
 

@@ -75,9 +75,7 @@ def _inner_codecs(view: ArrayView) -> list[Json]:
     big = view.served.dtype.byteorder == ">"
     wide = view.served.dtype.itemsize > 1
     codecs: list[Json] = [
-        {"name": "bytes", "configuration": {"endian": "big" if big else "little"}}
-        if wide
-        else {"name": "bytes"}
+        {"name": "bytes", "configuration": {"endian": "big" if big else "little"}} if wide else {"name": "bytes"}
     ]
     if view.presentation.encoding == "blosc":
         b = view.presentation.blosc

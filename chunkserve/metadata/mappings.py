@@ -8,6 +8,7 @@ in order, axis maps to axis.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -52,9 +53,7 @@ class Axes:
         """The box around all target elements."""
         if any(len(axis) == 0 for axis in self.target):
             return Box((0,) * len(self.target), (0,) * len(self.target))
-        return Box(
-            tuple(int(axis[0]) for axis in self.target), tuple(int(axis[-1]) + 1 for axis in self.target)
-        )
+        return Box(tuple(int(axis[0]) for axis in self.target), tuple(int(axis[-1]) + 1 for axis in self.target))
 
 
 @dataclass(frozen=True)
@@ -134,9 +133,7 @@ def expand(mapping: Mapping, extent: Shape, source_shape: SourceShape) -> list[A
     grown = [axis for axis, pair in enumerate(_limits(mapping.source)) if None in pair]
     count = len(source[grown[0]]) if grown else math.prod(map(len, source))
     target = tuple(
-        _take(mapping.target, axis, count)
-        if axis == free
-        else _axis(mapping.target, axis, extent[axis], None)
+        _take(mapping.target, axis, count) if axis == free else _axis(mapping.target, axis, extent[axis], None)
         for axis in range(len(extent))
     )
     return [_paired(mapping.file, mapping.dataset, target, source)]
@@ -168,9 +165,7 @@ def _blocks(mapping: Mapping, extent: Shape, source_shape: SourceShape) -> list[
             for a, s, n, b in zip(target.start, target.stride, target.count, target.block, strict=True)
         )
         count = tuple(1 if n is None else n for n in target.count)
-        one = replace(
-            mapping, file=names[0], dataset=names[1], target=replace(target, start=start, count=count)
-        )
+        one = replace(mapping, file=names[0], dataset=names[1], target=replace(target, start=start, count=count))
         if None in one.target.block:
             raise Unsupported("printf-style mapping of blocks without end")
         found += _fixed(replace(one, source_extent=shape), extent)
@@ -207,7 +202,7 @@ def _regular(selection: Selection, extent: Shape) -> list[tuple[Indices, ...]]:
 
 def _in_rows(boxes: Sequence[tuple[Indices, ...]]) -> bool:
     """Whether boxes follow one another along the first axis, so that C order takes one after the other."""
-    return all(a[0][-1] < b[0][0] for a, b in zip(boxes, boxes[1:], strict=False))
+    return all(a[0][-1] < b[0][0] for a, b in pairwise(boxes))
 
 
 def _axis(selection: Selection, axis: int, extent: int, end: int | None) -> Indices:

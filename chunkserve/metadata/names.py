@@ -1,8 +1,9 @@
 """HDF5 link names as Zarr node names, and back.
 
-A link name is any bytes without ``/`` (the name of a compound's field may have that too). Most are node names as they stand. Those that a URL, a client or the Zarr
-specification would take for something else are exposed under an alias: each byte in question becomes ``~XX`` (two
-capital hexadecimal digits), and so does ``~`` itself, so that the mapping is one to one.
+A link name is any bytes without ``/`` (that of a compound's field may have one). Most are node names as they stand.
+Those that a URL, a client or the Zarr specification would take for something else are exposed under an alias: each
+byte in question becomes ``~XX`` (two capital hexadecimal digits), and so does ``~`` itself, so that the mapping is one
+to one.
 """
 
 import re
@@ -50,8 +51,7 @@ def link_name(node: str) -> bytes:
     """
     parts = _ESCAPE.split(node)
     link = b"".join(
-        bytes([int(part, 16)]) if i % 2 else part.encode("utf-8", "surrogatepass")
-        for i, part in enumerate(parts)
+        bytes([int(part, 16)]) if i % 2 else part.encode("utf-8", "surrogatepass") for i, part in enumerate(parts)
     )
     if node_name(link) != node:
         raise NotFound(node)

@@ -115,9 +115,7 @@ def pipeline_of(dataset: Dataset) -> Pipeline:
     return Pipeline(dataset.filters, math.prod(dataset.chunks) * dataset.type.size, dataset.type.size)
 
 
-def present(
-    dataset: Dataset, served: Served, shape: Shape, zarr_format: Format, limits: Thresholds
-) -> Presentation:
+def present(dataset: Dataset, served: Served, shape: Shape, zarr_format: Format, limits: Thresholds) -> Presentation:
     """Decide how a dataset that is not virtual is presented.
 
     Args:
@@ -161,9 +159,7 @@ def _typesize(itemsize: int) -> int:
     return itemsize if 1 <= itemsize <= 255 else 1
 
 
-def _chunked(
-    dataset: Dataset, served: Served, shape: Shape, zarr_format: Format, limits: Thresholds
-) -> Presentation:
+def _chunked(dataset: Dataset, served: Served, shape: Shape, zarr_format: Format, limits: Thresholds) -> Presentation:
     chunk = dataset.chunks + served.dims
     nbytes = math.prod(chunk) * item_bytes(served)
     several = math.prod(grid_shape(shape, chunk)) > 1
@@ -173,14 +169,13 @@ def _chunked(
     if several and nbytes < limits.merge_below:
         joined = grow(shape, chunk, item_bytes(served), limits.target_chunk)
         why = f"chunks of {nbytes} bytes are merged"
-        return decoded(
-            shape, joined, served, why if plain.plan is not Plan.DECODED else f"{plain.why}; {why}"
-        )
+        return decoded(shape, joined, served, why if plain.plan is not Plan.DECODED else f"{plain.why}; {why}")
     if not several or nbytes > limits.shard_below or plain.plan in (Plan.DECODED, Plan.REFUSED):
         return _within(plain, nbytes, limits)
     joined = grow(shape, chunk, item_bytes(served), limits.target_chunk)
-    if zarr_format == 2:
-        return decoded(shape, joined, served, f"chunks of {nbytes} bytes are merged, format 2 has no shards")
+    if zarr_format == 2 or served.kind == "struct":  # zarr-python 3.1 cannot hash a structured fill value in a shard
+        why = "format 2 has no shards" if zarr_format == 2 else "records are not sharded"
+        return decoded(shape, joined, served, f"chunks of {nbytes} bytes are merged, {why}")
     built = plain.encoding == "blosc" and rehead.growth(pipeline_of(dataset), 0) is None
     why = f"{plain.plan.value} chunks of {nbytes} bytes"
     return replace(plain, chunk=joined, inner=chunk, plan=Plan.SHARDED, why=why, built=built)
@@ -238,13 +233,9 @@ def _blocks(dataset: Dataset, served: Served, plain: Presentation, limits: Thres
     """Blocks of n-dimensional Blosc2 chunks as chunks, where they divide the chunk and are not tiny."""
     block = dataset.blocks
     size = math.prod(block) * served.dtype.itemsize
-    even = len(block) == len(dataset.chunks) and all(
-        c % b == 0 for c, b in zip(dataset.chunks, block, strict=True)
-    )
+    even = len(block) == len(dataset.chunks) and all(c % b == 0 for c, b in zip(dataset.chunks, block, strict=True))
     if even and size >= limits.merge_below and not served.dims:
-        return replace(
-            plain, chunk=block, blosc=_blosc(dataset, served), why=f"blosc2, chunks of {dataset.chunks}"
-        )
+        return replace(plain, chunk=block, blosc=_blosc(dataset, served), why=f"blosc2, chunks of {dataset.chunks}")
     why = "Blosc2 blocks do not divide the chunk" if not even else f"Blosc2 blocks of {size} bytes"
     return _within(
         replace(plain, plan=Plan.DECODED, why=why), math.prod(dataset.chunks) * served.dtype.itemsize, limits

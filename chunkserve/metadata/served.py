@@ -48,7 +48,7 @@ class LeftOut:
     why: str
 
 
-def serve(t: DataType) -> Served | Fields | LeftOut:
+def serve(t: DataType) -> Served | Fields | LeftOut:  # noqa: PLR0911 - one per class of type
     """How to serve a datatype."""
     match t.cls:
         case "integer" | "bitfield" | "float":
@@ -88,9 +88,7 @@ def _number(t: DataType) -> Served | LeftOut:
 def _string(t: DataType) -> Served:
     if t.variable:
         return _text("variable-length strings")
-    return Served(
-        "bytes", numpy_dtype(t), exact=is_exact(t), why=f"{t.padding} strings are cut and padded with NUL"
-    )
+    return Served("bytes", numpy_dtype(t), exact=is_exact(t), why=f"{t.padding} strings are cut and padded with NUL")
 
 
 def _text(why: str) -> Served:

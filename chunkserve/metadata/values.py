@@ -8,6 +8,7 @@ import json
 import math
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -60,9 +61,7 @@ def array_json(values: np.ndarray) -> Json:
     """A numeric, string, opaque or compound array as nested lists."""
     kind = values.dtype.kind
     if values.dtype.names is not None:
-        return _map(
-            values, lambda record: {n: array_json(np.asarray(record[n])) for n in values.dtype.names or ()}
-        )
+        return _map(values, lambda record: {n: array_json(np.asarray(record[n])) for n in values.dtype.names or ()})
     if kind == "f":
         data = values.astype(np.float64).tolist()
         return data if np.isfinite(values).all() else _finite(data)
@@ -77,7 +76,7 @@ def array_json(values: np.ndarray) -> Json:
     return values.tolist()  # type: ignore[no-any-return]  # ints and bools
 
 
-def _map(values: np.ndarray, spell: Callable[[np.generic], Json]) -> Json:
+def _map(values: np.ndarray, spell: Callable[[Any], Json]) -> Json:
     if values.ndim == 0:
         return spell(values[()])
     return [_map(item, spell) if isinstance(item, np.ndarray) else spell(item) for item in values]
@@ -146,9 +145,7 @@ def fill_json(value: np.ndarray, zarr_format: int) -> Json:
         return [_float_fill(part.reshape(()), zarr_format) for part in parts]
     if kind in "SV":
         data = value.tobytes()
-        return base64.b64encode(
-            data.rstrip(b"\0") if kind == "S" and zarr_format == 3 else data[:size]
-        ).decode()
+        return base64.b64encode(data.rstrip(b"\0") if kind == "S" and zarr_format == 3 else data[:size]).decode()
     if kind in "mM":
         return int(value.view(np.int64))
     return value.item()  # type: ignore[no-any-return]
@@ -157,11 +154,7 @@ def fill_json(value: np.ndarray, zarr_format: int) -> Json:
 def _float_fill(value: np.ndarray, zarr_format: int) -> Json:
     number = float(value)
     native = value.astype(value.dtype.newbyteorder("="))
-    if (
-        math.isnan(number)
-        and zarr_format == 3
-        and native.tobytes() != np.array(np.nan, native.dtype).tobytes()
-    ):
+    if math.isnan(number) and zarr_format == 3 and native.tobytes() != np.array(np.nan, native.dtype).tobytes():
         return f"0x{native.astype(native.dtype.newbyteorder('>')).tobytes().hex()}"
     return float_json(number)
 

@@ -81,7 +81,7 @@ class Blob:
             Corrupt, StorageFault: As it says.
         """
         end = self.size if stop is None else stop
-        out = memoryview(np.empty(end - start, np.uint8))  # not zeroed, unlike a bytearray: every byte is written below
+        out = uninitialised(end - start)
         touched: HdfFile | None = None
         first = max(0, bisect_right(self.starts, start) - 1) if self.starts else 0
         at = self.starts[first] if self.starts else 0
@@ -89,9 +89,11 @@ class Blob:
             piece: Piece = self.pieces[i]
             length = len(piece) if isinstance(piece, bytes) else piece.length
             low, high = max(start, at), min(end, at + length)
-            if low < high and isinstance(piece, bytes):
+            if low >= high:
+                pass
+            elif isinstance(piece, bytes):
                 out[low - start : high - start] = piece[low - at : high - at]
-            elif low < high:
+            else:
                 piece.read_into(out[low - start : high - start], low - at, wait=wait)
                 if touched is not None and touched is not piece.file:
                     touched.local.check_unchanged()
@@ -102,6 +104,11 @@ class Blob:
         if touched is not None:
             touched.local.check_unchanged()
         return out
+
+
+def uninitialised(size: int) -> memoryview:
+    """Memory to be written to. Unlike a bytearray's it is not zeroed, which for a large chunk shows."""
+    return np.empty(size, np.uint8).data
 
 
 def blob_of(*pieces: Piece) -> Blob:

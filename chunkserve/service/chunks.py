@@ -28,7 +28,9 @@ class Chunks:
         self.padded = p.shape[: len(array.elements.shape)] != array.elements.shape
         encoding = p.encoding
         own = array.elements.dataset.layout == "chunked" and encoding != "text"
-        self.passed = PassedChunks(array.elements, encoding) if own and p.plan in _OWN_CHUNKS and encoding != "text" else None
+        self.passed = (
+            PassedChunks(array.elements, encoding) if own and p.plan in _OWN_CHUNKS and encoding != "text" else None
+        )
         self.mapped: MappedChunks | None = None
         if p.plan is Plan.MAPPED:
             context = array.context
@@ -211,9 +213,9 @@ def _blocks(chunks: Chunks, position: Shape, wait: bool) -> Blob | None:
     ref = passed.ref(outer, wait=wait)
     if ref is None:
         return None
+    if chunks.sticks_out(outer):
+        return chunks.computed(position, wait=wait)
     try:
-        if chunks.sticks_out(outer):
-            raise CannotReframe("padded")
         return blob_of(*passed.block(outer, ref, number(inner, per_chunk), wait=wait))
     except CannotReframe:
         return chunks.computed(position, wait=wait)

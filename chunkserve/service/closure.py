@@ -1,5 +1,6 @@
 """All files that a file draws from, directly or through them: what a pinned version has to cover."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -46,7 +47,7 @@ def closure_of(file: HdfFile, files: Files) -> Closure | None:
     for here in _growing(found):
         if here.live or len(found) + len(missing) > MAX_FILES:
             return None
-        for name in here.remember("references", lambda here=here: _references(here)):
+        for name in here.remember("references", functools.partial(_references, here)):
             try:
                 found.setdefault(files.follow(name, here))
             except NotFound:

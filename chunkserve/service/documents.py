@@ -152,4 +152,8 @@ class _Budget:
             raise _TooMany
 
 
-_ARRAY: dict[str, Callable[[ArrayView], Document]] = {"zarr.json": array_v3, ".zarray": array_v2, ".zattrs": attributes_v2}
+_ARRAY: dict[str, Callable[[ArrayView], Document]] = {
+    "zarr.json": array_v3,
+    ".zarray": array_v2,
+    ".zattrs": attributes_v2,
+}

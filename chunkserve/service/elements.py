@@ -4,6 +4,7 @@ The unit is the dataset's own element: ``numpy_dtype(type)`` (packed as in the f
 numpy has only pointers. Boxes are in the dataset's dimensions; an array type's dimensions follow.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -141,10 +142,8 @@ class Elements:
         for axes in self.layout.touching(box):
             fitted = axes
             if axes.assumed:
-                try:
+                with contextlib.suppress(NotFound):  # that is said when the piece is read
                     fitted = axes.fit(self.sources.open(self.file, axes.file, axes.dataset).shape)
-                except NotFound:
-                    pass  # said when the piece is read
             piece = cut(fitted, box)
             if piece is not None:
                 yield piece

@@ -63,11 +63,7 @@ class Files:
             raise SourceChanged(f"{place.name} keeps changing")
         with self._lock:
             current = self._open.get(key)
-            if (
-                current is not None
-                and current is not known
-                and current.local.identity == opened.local.identity
-            ):
+            if current is not None and current is not known and current.local.identity == opened.local.identity:
                 return current  # another thread was faster
             if current is not None:
                 current.evicted = True

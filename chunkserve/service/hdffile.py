@@ -54,7 +54,7 @@ log = logging.getLogger("chunkserve.files")
 
 @dataclass(frozen=True)
 class Tools:
-    """What every open file needs: settings, reader processes, the disk cache, single flight, the bytes-in-play digest."""
+    """What every open file needs; ``byte_settings`` stands for the settings that decide about bytes."""
 
     settings: Settings
     readers: Readers
@@ -87,7 +87,7 @@ class HdfFile:
         self.evicted = False
         block = self._superblock()
         self.swmr = block.swmr
-        self.live = block.writing or time.time() - local.identity.mtime_ns / 1e9 < tools.settings.settle
+        self.live = block.writing or abs(time.time() - local.identity.mtime_ns / 1e9) < tools.settings.settle
         seen = local.identity
         if self.swmr:
             self.version = digest("swmr", local.place.name, tools.byte_settings)
@@ -146,9 +146,7 @@ class HdfFile:
         if self._structure is None:
             if not wait:
                 raise WouldBlock
-            self._structure = self.tools.flight.run(
-                (self.serial, "structure"), self._read_structure
-            )
+            self._structure = self.tools.flight.run((self.serial, "structure"), self._read_structure)
         return self._structure
 
     def adopt(self, previous: "HdfFile") -> None:
@@ -189,9 +187,7 @@ class HdfFile:
         s = self.tools.settings
         objects = LIVE_SCAN_OBJECTS if self.live else s.scan_objects
         seconds = min(s.scan_seconds, 0.8 * s.reader_deadline)
-        return self.ask(
-            wire.Task(scan=wire.Scan(path, objects, seconds, s.max_attribute)), Snapshot, "structure"
-        )
+        return self.ask(wire.Task(scan=wire.Scan(path, objects, seconds, s.max_attribute)), Snapshot, "structure")
 
     def ask(self, task: wire.Task, kind: type[T], subject: str) -> T:
         """Have a reader process do something with this file.
@@ -237,9 +233,7 @@ class HdfFile:
                 limit = self.tools.settings.reader_memory
                 return TooLarge(f"what {what} asks of memory", limit, limit, "reader_memory")
             case "writing":
-                return Busy(
-                    f"{message}; it can be read when its writer closes it (or 'h5clear -s' after a crash)"
-                )
+                return Busy(f"{message}; it can be read when its writer closes it (or 'h5clear -s' after a crash)")
         if any(f"errno = {number}," in message for number in STORAGE_ERRNO):
             return StorageFault(message)
         return Unreadable(message)
@@ -255,9 +249,7 @@ class HdfFile:
         if found is None:
             if not wait:
                 raise WouldBlock
-            found = self.tools.flight.run(
-                (self.serial, "index", number), lambda: self._load_index(number, dataset)
-            )
+            found = self.tools.flight.run((self.serial, "index", number), lambda: self._load_index(number, dataset))
             self._indexes[number] = found
         return found
 

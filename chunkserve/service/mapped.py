@@ -23,7 +23,7 @@ PASSED = (Plan.STORED, Plan.REHEADED)
 def present_virtual(
     elements: Elements, served: Served, shape: Shape, zarr_format: Format, limits: Thresholds
 ) -> Presentation:
-    """Present a virtual dataset with the chunks of its sources, if the first readable source shows that they line up."""
+    """Present a virtual dataset with its sources' chunks, if the first readable source shows that they line up."""
     exact = replace(served, exact=served.why != "field of a compound")
     why = "no source is readable"
     for axes in elements.layout.axes[:PROBED_SOURCES]:
@@ -52,9 +52,9 @@ def _passed_form(source: Elements, served: Served, zarr_format: Format, limits: 
 
 
 def _lined_up(axes: Axes, source: Elements, shape: Shape) -> Shape | None:
-    """The chunk shape in which this mapping's source chunks are whole chunks of the target; ``None`` if there is none.
+    """The chunk shape in which this mapping's source chunks are whole chunks of the target, if there is one.
 
-    Along an axis with chunks of one element, the mapping may take any indices; along others a run that starts at a chunk.
+    Along an axis with chunks of one element the mapping may take any indices, along others a run from a chunk's start.
     """
     chunks = source.dataset.chunks
     if not chunks or len(axes.source) != len(chunks):

@@ -120,14 +120,10 @@ class Nodes:
         if not isinstance(found, Group | Dataset):
             raise NotFound(link.name.decode("utf-8", "backslashreplace"))
         if isinstance(found, Group) and any(f is file and n == number for f, n in chain):
-            raise NotFound(
-                f"{link.name.decode('utf-8', 'backslashreplace')} leads back to where it came from"
-            )
+            raise NotFound(f"{link.name.decode('utf-8', 'backslashreplace')} leads back to where it came from")
         return Node(file, number, found, link.name, chain, (*node.files, *passed))
 
-    def _target(
-        self, file: HdfFile, group: int, link: Link, hops: int
-    ) -> tuple[HdfFile, int, tuple[HdfFile, ...]]:
+    def _target(self, file: HdfFile, group: int, link: Link, hops: int) -> tuple[HdfFile, int, tuple[HdfFile, ...]]:
         """Where a link ends: file, identifier, and the files entered on the way."""
         if link.kind == "hard":
             return file, link.target, ()
@@ -188,9 +184,7 @@ class Nodes:
         file, number = chain[-1]
 
         def make() -> Scope:
-            return open_scope(
-                self._datasets(file, number), self.scope(chain[:-1]), self._unlimited(file, number)
-            )
+            return open_scope(self._datasets(file, number), self.scope(chain[:-1]), self._unlimited(file, number))
 
         return file.remember(("scope", tuple((f.serial, n) for f, n in chain)), make)
 
@@ -238,9 +232,7 @@ def named_links(group: Group) -> Iterator[tuple[str, Link]]:
 
     A variable that netCDF-C renamed because of a dimension takes its name back, and hides the dimension.
     """
-    renamed = {
-        link.name.removeprefix(NOT_COORDINATE) for link in group.links if link.name.startswith(NOT_COORDINATE)
-    }
+    renamed = {link.name.removeprefix(NOT_COORDINATE) for link in group.links if link.name.startswith(NOT_COORDINATE)}
     for link in group.links:
         if link.name in renamed:
             continue
@@ -252,10 +244,7 @@ def named_links(group: Group) -> Iterator[tuple[str, Link]]:
 def is_hidden(node: Node) -> bool:
     """Whether a dataset only carries a dimension's length: reachable, but not listed."""
     return (
-        isinstance(node.object, Dataset)
-        and not node.field
-        and is_scale(node.object)
-        and not is_variable(node.object)
+        isinstance(node.object, Dataset) and not node.field and is_scale(node.object) and not is_variable(node.object)
     )
 
 

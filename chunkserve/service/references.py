@@ -6,7 +6,7 @@ file; all others are URLs of the Zarr face, format 2.
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -28,7 +28,7 @@ from chunkserve.service.zarrarray import Context, ZarrArray, attributes_json
 MAX_REFERENCES = 500_000
 """Chunks of a file that are listed; beyond, the Zarr face serves better."""
 
-_NUMCODECS = {
+_NUMCODECS: dict[int, Callable[[Filter], Json]] = {
     DEFLATE: lambda stage: {"id": "zlib", "level": stage.values[0] if stage.values else 4},
     ZSTD: lambda stage: {"id": "zstd", "level": stage.values[0] if stage.values else 3},
     SHUFFLE: lambda stage: {"id": "shuffle", "elementsize": stage.values[0] if stage.values else 4},
@@ -59,7 +59,10 @@ def references(root: Node, name: tuple[str, ...], base: str, context: Context) -
     """
     path = "/".join(quote(part) for part in name)
     urls = _Urls(f"{base}/files/{path}", f"{base}/zarr2/{path}")
-    found: dict[str, Json] = {".zgroup": _text(group_v2()), ".zattrs": _text(attributes_json(root.object.attributes))}
+    found: dict[str, Json] = {
+        ".zgroup": _text(group_v2()),
+        ".zattrs": _text(attributes_json(root.object.attributes)),
+    }
     for prefix, node in _below(root, "", context.nodes):
         if node.is_group:
             found[f"{prefix}.zgroup"] = _text(group_v2())
@@ -68,7 +71,9 @@ def references(root: Node, name: tuple[str, ...], base: str, context: Context) -
             for key, value in _array(node, prefix, urls, context):
                 found[key] = value
                 if len(found) > MAX_REFERENCES:
-                    raise TooLarge("the list of chunk references", len(found), MAX_REFERENCES, "none; use the Zarr face")
+                    raise TooLarge(
+                        "the list of chunk references", len(found), MAX_REFERENCES, "none; use the Zarr face"
+                    )
     return msgspec.json.encode({"version": 1, "refs": found})
 
 
@@ -94,7 +99,11 @@ def _array(node: Node, prefix: str, urls: _Urls, context: Context) -> Iterator[t
     filters = _direct(array)
     if filters is not None:
         dataset = array.elements.dataset
-        document |= {"filters": filters or None, "compressor": None, "chunks": [*dataset.chunks, *array.values.dims]}
+        document |= {
+            "filters": filters or None,
+            "compressor": None,
+            "chunks": [*dataset.chunks, *array.values.dims],
+        }
     yield f"{prefix}.zarray", _text(document)
     yield f"{prefix}.zattrs", _text(attributes_v2(array.view))
     if filters is not None:
@@ -113,7 +122,7 @@ def _direct(array: ZarrArray) -> list[Json] | None:
         return None
     if array.elements.file.index(array.elements.number, dataset).any_mask():
         return None
-    return [_NUMCODECS[stage.id](stage) for stage in dataset.filters]  # type: ignore[no-untyped-call]
+    return [_NUMCODECS[stage.id](stage) for stage in dataset.filters]
 
 
 def _snappy(stage: Filter) -> bool:

@@ -1,4 +1,4 @@
-"""A dataset's elements in the dtype it is served in: fields picked out, objects turned to text, fill values included."""
+"""A dataset's elements in the dtype it is served in: fields picked out, objects made text, fill values filled in."""
 
 from functools import cached_property
 
@@ -47,7 +47,8 @@ class ServedValues:
         inside = outer.clip(whole(self.elements.shape))
         out = self.filled(chunk)
         if inside is not None:
-            part = self.region(inside)[(..., *(slice(a, b) for a, b in zip(box.start[rank:], box.stop[rank:], strict=True)))]
+            trailing = Box(box.start[rank:], box.stop[rank:]).slices()
+            part = self.region(inside)[(*whole(inside.shape).slices(), *trailing)]
             out[(*inside.slices(outer.start), *(slice(0, n) for n in part.shape[rank:]))] = part
         return out
 

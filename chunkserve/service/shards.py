@@ -47,7 +47,10 @@ class Shards:
         nth = number(position, self.presentation.grid)
         known = self._known.get(nth)
         if known is None:
-            parts = [(where, ref, ref and self._lazy(where, ref, wait=wait)) for where, ref in self._refs(position, wait=wait)]
+            parts = [
+                (where, ref, ref and self._lazy(where, ref, wait=wait))
+                for where, ref in self._refs(position, wait=wait)
+            ]
             known = _assemble([pieces for _, _, pieces in parts])
             self._known.put(nth, known, _PIECE_COST * len(known.pieces))
         return known

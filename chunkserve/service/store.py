@@ -86,9 +86,7 @@ class Store:
             deadline=settings.reader_deadline,
             environment=clean_environment(),
         )
-        self.limits = Thresholds(
-            settings.merge_below, settings.shard_below, settings.target_chunk, settings.max_chunk
-        )
+        self.limits = Thresholds(settings.merge_below, settings.shard_below, settings.target_chunk, settings.max_chunk)
         byte_settings = digest(*(getattr(self.limits, row.name) for row in fields(self.limits)), settings.path_map)
         disk = DiskCache(settings.cache_folder(), settings.cache_disk)
         self.tools = Tools(settings, self.readers, disk, Flight(), byte_settings)
@@ -252,7 +250,9 @@ class Store:
         if self.roots.is_folder(place):
             entries = tuple(self.roots.listing(place))
             return Listing(
-                tuple(e.name for e in entries if e.is_folder), tuple(e.name for e in entries if not e.is_folder), entries
+                tuple(e.name for e in entries if e.is_folder),
+                tuple(e.name for e in entries if not e.is_folder),
+                entries,
             )
         node = self.nodes.find(self.files.open(place), rest)
         if not node.is_group:
@@ -260,7 +260,8 @@ class Store:
         return self._members(node)
 
     def _members(self, node: Node) -> Listing:
-        groups, arrays = [], []
+        groups: list[str] = []
+        arrays: list[str] = []
         for name, member in self.nodes.members(node, outside=False):
             if not is_hidden(member):
                 (groups if member.is_group else arrays).append(name)

@@ -64,13 +64,10 @@ class Structure:
 
     def _merge(self, found: Snapshot) -> None:
         known = self._known
-        for mine, theirs in (
-            (known.groups, found.groups),
-            (known.datasets, found.datasets),
-            (known.types, found.types),
-            (known.broken, found.broken),
-        ):
-            mine.update(theirs)  # type: ignore[attr-defined]  # pairs of like tables
+        known.groups.update(found.groups)
+        known.datasets.update(found.datasets)
+        known.types.update(found.types)
+        known.broken.update(found.broken)
         for number in (*found.groups, *found.datasets, *found.types, *found.broken):
             known.paths.pop(number, None)
         for number, path in found.paths.items():

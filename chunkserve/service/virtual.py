@@ -1,4 +1,4 @@
-"""Datasets whose data lie in other files: virtual datasets and external storage, reached through the roots and no other way."""
+"""Datasets whose data lie in other files, virtual or external, reached through the roots and no other way."""
 
 from dataclasses import replace
 

@@ -76,11 +76,7 @@ class LocalFile:
         """
         info = os.fstat(self.fd)
         seen = self.identity
-        if (
-            info.st_mtime_ns != seen.mtime_ns
-            or info.st_size != seen.size
-            or info.st_ctime_ns != seen.ctime_ns
-        ):
+        if info.st_mtime_ns != seen.mtime_ns or info.st_size != seen.size or info.st_ctime_ns != seen.ctime_ns:
             raise SourceChanged(f"{self.place.name} changed while it was read")
 
     def read_into(self, view: memoryview, offset: int, *, wait: bool) -> None:

@@ -1,4 +1,4 @@
-"""The served folders, and which file a path means: symbolic links are followed by us, within the roots, or not at all."""
+"""The served folders, and which file a path means: symbolic links are followed by us, inside the roots only."""
 
 import errno
 import os
