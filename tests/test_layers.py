@@ -1,0 +1,72 @@
+"""Imports point down the stack of ARCHITECTURE.md, never up; faces do not import each other."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import chunkserve
+
+LAYERS = [  # lowest first; names in one row may not import each other
+    {"errors", "versions", "datatypes", "chunkindex", "grid", "settings"},
+    {"model"},
+    {"wire", "codecs", "cache"},
+    {"metadata", "sources"},
+    {"hdf5"},
+    {"service"},
+    {"faces", "inspection", "library"},
+    {"app", "express"},
+    {"server"},
+    {"cli"},
+    {"__main__"},
+]
+RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
+ALLOWED = {("chunkindex", "errors"), ("grid", "errors"), ("settings", "errors")}  # leaves may know the errors
+ROOT = Path(chunkserve.__file__).parent
+MODULES = [path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py"]
+SHARED_BY_FACES = {"respond", "paths", "listing", "asgi"}
+
+
+def part(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def imported(path: Path) -> set[str]:
+    """Names of chunkserve modules imported anywhere in a file, lazy and typing-only imports too."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {name for name in names if name.startswith("chunkserve.")}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_down(path: Path) -> None:
+    here = part(path)
+    there = {name.split(".")[1] for name in imported(path)} - {here, "__version__"}
+    up = {name for name in there if RANK[name] >= RANK[here] and (here, name) not in ALLOWED}
+    assert not up, f"{here} may not import {sorted(up)}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "faces").glob("*.py")), ids=lambda p: p.stem)
+def test_faces_do_not_know_each_other(path: Path) -> None:
+    siblings = {name.split(".")[2] for name in imported(path) if name.startswith("chunkserve.faces.")}
+    assert siblings <= SHARED_BY_FACES
+
+
+def test_only_the_reader_side_imports_h5py() -> None:
+    def importers(module: str) -> set[str]:
+        return {
+            part(p)
+            for p in MODULES
+            if any(
+                line.split()[1:2] == [module] or line.split()[1:2] == [f"{module}."]
+                for line in p.read_text().splitlines()
+                if line.startswith(("import ", "from "))
+            )
+        }
+
+    assert importers("h5py") == {"hdf5"}
+    assert importers("starlette") <= {"faces", "app"}
