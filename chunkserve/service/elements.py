@@ -93,7 +93,10 @@ class Elements:
             raise TooLarge(f"{self.path}: a region", size, limit, "max_chunk")
         if not box.size:
             return np.zeros(box.shape + self.dims, self.dtype)
-        return _LAYOUTS[self.dataset.layout](self, box)
+        values = _LAYOUTS[self.dataset.layout](self, box)
+        if not self.file.live:
+            self.file.local.check_unchanged()
+        return values
 
     @property
     def path(self) -> str:
@@ -200,7 +203,7 @@ class Elements:
                 return ALL_SKIPPED
         return ref.mask
 
-    def raw_chunk(self, position: Shape) -> tuple[bytearray, int] | None:
+    def raw_chunk(self, position: Shape) -> tuple[memoryview, int] | None:
         """A chunk's stored bytes and its filter mask, ``None`` if it is not stored.
 
         Of a live file, the chunk is looked up again until it has not moved while it was read.
@@ -211,7 +214,59 @@ class Elements:
                 return None
             data = self.file.local.read(ref.offset, ref.length)
             if not self.file.live or self.chunk_ref(position) == ref:
-                return data, self.mask_of(position, ref)
+                return memoryview(data), self.mask_of(position, ref)
+
+    def raw_chunks(self, box: Box) -> Iterator[tuple[Shape, tuple[memoryview, int] | None]]:
+        """All chunks that overlap a box, as :meth:`raw_chunk` gives them, in the order of the file.
+
+        Neighbours in the file are read together, which for chunks of a few bytes is what counts.
+        """
+        positions = covering(box, self.dataset.chunks)
+        if self.file.live:
+            yield from ((position, self.raw_chunk(position)) for position in positions)
+            return
+        found: list[tuple[ChunkRef, Shape]] = []
+        for position in positions:
+            ref = self.chunk_ref(position)
+            if ref is None:
+                yield position, None
+            else:
+                found.append((ref, position))
+        found.sort()
+        for run in _runs(found):
+            start = run[0][0].offset
+            data = memoryview(self.file.local.read(start, run[-1][0].offset + run[-1][0].length - start))
+            for ref, position in run:
+                yield position, (data[ref.offset - start :][: ref.length], self.mask_of(position, ref))
+
+    def decode(self, position: Shape, data: memoryview, mask: int, pipeline: Pipeline) -> bytes:
+        """Decode a chunk; an error names it."""
+        try:
+            return decode(pipeline, data, mask)
+        except Corrupt as error:
+            raise Corrupt(f"{self.path}: chunk {position}: {error}") from None
+
+
+RUN = 2**21
+"""Bytes of neighbouring chunks read at once."""
+
+GAP = 4096
+"""Bytes between chunks that are read along with them."""
+
+
+def _runs(found: list[tuple[ChunkRef, Shape]]) -> Iterator[list[tuple[ChunkRef, Shape]]]:
+    """Chunks in file order, cut where they are far apart or become many bytes."""
+    run: list[tuple[ChunkRef, Shape]] = []
+    for ref, position in found:
+        if run:
+            last = run[-1][0]
+            end = last.offset + last.length
+            if not 0 <= ref.offset - end <= GAP or ref.offset + ref.length - run[0][0].offset > RUN:
+                yield run
+                run = []
+        run.append((ref, position))
+    if run:
+        yield run
 
 
 def _chunked(e: Elements, box: Box) -> np.ndarray:
@@ -221,38 +276,33 @@ def _chunked(e: Elements, box: Box) -> np.ndarray:
     if not is_exact(e.dataset.type):
         _verify(e, box, pipeline)
         return e.by_reader(box)
+    try:
+        return _decoded(e, box, pipeline)
+    except Unsupported:  # an option of a filter that only libhdf5 knows
+        return e.by_reader(box)
+
+
+def _decoded(e: Elements, box: Box, pipeline: Pipeline) -> np.ndarray:
     out = np.empty(box.shape + e.dims, e.dtype)
-    chunk_shape = e.dataset.chunks
-    for position in covering(box, chunk_shape):
-        here = chunk_box(position, chunk_shape)
+    shape = e.dataset.chunks
+    for position, stored in e.raw_chunks(box):
+        here = chunk_box(position, shape)
         part = here.clip(box)
         assert part is not None
-        stored = e.raw_chunk(position)
         if stored is None:
             out[part.slices(box.start)] = e.fill()
             continue
-        try:
-            data = decode(pipeline, *stored)
-        except Corrupt as error:
-            raise Corrupt(f"{e.path}: chunk {position}: {error}") from None
-        except Unsupported:
-            return e.by_reader(box)
-        values = np.frombuffer(data, e.dtype).reshape(chunk_shape + e.dims)
+        values = np.frombuffer(e.decode(position, *stored, pipeline), e.dtype).reshape(shape + e.dims)
         out[part.slices(box.start)] = values[part.slices(here.start)]
     return out
 
 
 def _verify(e: Elements, box: Box, pipeline: Pipeline) -> None:
     """Decode the chunks that libhdf5 is about to read, since it would not notice short ones."""
-    for position in covering(box, e.dataset.chunks):
-        stored = e.raw_chunk(position)
+    for position, stored in e.raw_chunks(box):
         if stored is not None:
-            try:
-                decode(pipeline, *stored)
-            except Corrupt as error:
-                raise Corrupt(f"{e.path}: chunk {position}: {error}") from None
-            except Unsupported:
-                return
+            with contextlib.suppress(Unsupported):
+                e.decode(position, *stored, pipeline)
 
 
 def _contiguous(e: Elements, box: Box) -> np.ndarray:

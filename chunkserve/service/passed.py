@@ -150,7 +150,7 @@ class PassedChunks:
             raise Corrupt(f"{e.path}: chunk {position}: {error}") from None
         return (frame.assemble(raw),)
 
-    def _frame(self, raw: bytearray, mask: int) -> Frame:
+    def _frame(self, raw: bytearray | memoryview, mask: int) -> Frame:
         if self.encoding == "blosc":
             return rehead.frame(self.pipeline, raw, mask)
         trailer = self._trailer(mask)
