@@ -79,10 +79,6 @@ class ChunkIndex:
         """Whether any chunk skipped a filter."""
         return any(self._masks)
 
-    def end(self) -> int:
-        """The end of the last chunk in the file, in bytes."""
-        return max((o + n for o, n in zip(self._offsets, self._lengths, strict=True)), default=0)
-
 
 def pack(grid: tuple[int, ...], numbers: Column, offsets: Column, lengths: Column, masks: Column) -> bytes:
     """Write a table.

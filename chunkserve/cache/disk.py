@@ -26,8 +26,10 @@ class DiskCache:
     """A folder of entries, bounded in bytes. A folder that cannot be written is noted once and then only read."""
 
     def __init__(self, folder: str, limit: int) -> None:
-        """Use ``folder`` (made if need be) for at most ``limit`` bytes."""
-        self.folder = folder
+        """Use the subfolder ``entries`` of ``folder`` (made if need be) for at most ``limit`` bytes."""
+        self.folder = os.path.join(folder, "entries")
+        with contextlib.suppress(OSError):
+            os.makedirs(folder, mode=0o700, exist_ok=True)  # what is kept may come from files that not all may read
         self.limit = limit
         self.hits = self.misses = self.damaged = self.evictions = 0
         self._written = _SWEEP_AFTER

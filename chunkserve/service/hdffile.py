@@ -11,6 +11,7 @@ from typing import TypeVar
 from chunkserve import wire
 from chunkserve.cache.disk import DiskCache
 from chunkserve.cache.flight import Flight
+from chunkserve.cache.memory import MemoryCache
 from chunkserve.chunkindex import ChunkIndex, ChunkRef
 from chunkserve.errors import (
     Busy,
@@ -41,6 +42,9 @@ LIVE_SCAN_OBJECTS = 2000
 RETRIES = 4
 """Looks at a file that changes under our eyes, before the caller is told to come back."""
 
+OBJECT_WEIGHT = 6
+"""Bytes of memory that a structure takes per byte of its encoded form."""
+
 DEADLY = 3
 """Datasets that may end their reader before the whole file is left alone."""
 
@@ -61,6 +65,7 @@ class Tools:
     disk: DiskCache
     flight: Flight
     byte_settings: str
+    structures: MemoryCache[Structure]
 
 
 class HdfFile:
@@ -93,7 +98,7 @@ class HdfFile:
             self.version = digest("swmr", local.place.name, tools.byte_settings)
         else:
             self.version = file_version(local.place.name, seen.size, seen.mtime_ns, tools.byte_settings)
-        self._structure: Structure | None = None
+        self._structure: Structure | None = None  # of a live file; others are in the tools' bounded cache
         self._fallback: Structure | None = None
         self._indexes: dict[int, ChunkIndex] = {}
         self._lock = threading.RLock()
@@ -143,26 +148,29 @@ class HdfFile:
             WouldBlock: It was not read yet and ``wait`` is false.
             Quarantined, Unreadable, TryAgain: It cannot be read.
         """
-        if self._structure is None:
+        found = self._structure or self.tools.structures.get(self.serial)
+        if found is None:
             if not wait:
                 raise WouldBlock
-            self._structure = self.tools.flight.run((self.serial, "structure"), self._read_structure)
-        return self._structure
+            found = self.tools.flight.run((self.serial, "structure"), self._read_structure)
+        return found
 
     def adopt(self, previous: "HdfFile") -> None:
         """Remember the structure of the version before, should this one be unreadable while it is written."""
         self._fallback = previous._structure or previous._fallback  # noqa: SLF001 - one of our own kind
 
     def _read_structure(self) -> Structure:
-        if self._structure is not None:
-            return self._structure
         if self.live:
-            return self._read_live_structure()
+            self._structure = self._read_live_structure()
+            return self._structure
         data = self.tools.disk.get_or_make("structure", self.version, lambda: wire.encode(self._scan(())))
         try:
-            return Structure(wire.decode(data, Snapshot), self._scan)
+            structure = Structure(wire.decode(data, Snapshot), self._scan)
         except ValueError as error:
             raise Corrupt(f"cached structure of {self.name}: {error}") from error
+        weight = min(OBJECT_WEIGHT * len(data), self.tools.structures.limit)
+        self.tools.structures.put(self.serial, structure, weight)
+        return structure
 
     def _read_live_structure(self) -> Structure:
         """Several attempts, since a writer may be in the middle of something; then what was good last time."""
@@ -268,10 +276,7 @@ class HdfFile:
             return self.ask(wire.Task(index=wire.Index(path)), bytes, text)
 
         data = self.tools.disk.get_or_make("index", f"{self.version}/{text}", make)
-        index = ChunkIndex(data, grid_shape(dataset.shape or (), dataset.chunks))
-        if index.end() > self.local.identity.size:
-            raise Corrupt(f"{self.name}:{text} has chunks beyond the end of the file")
-        return index
+        return ChunkIndex(data, grid_shape(dataset.shape or (), dataset.chunks))
 
     def locate(self, number: int, dataset: Dataset, position: Shape) -> ChunkRef | None:
         """Where a chunk lies at this moment, for a live file."""

@@ -17,8 +17,8 @@ from chunkserve.service.blob import Piece, Stored
 from chunkserve.service.elements import ALL_SKIPPED, Elements
 from chunkserve.sources.localfile import WouldBlock
 
-MAX_BITMAP = 2**27
-"""Chunks of a grid up to which "checked" is remembered chunk by chunk."""
+MAX_BITMAP = 2**22
+"""Chunks of a grid up to which "checked" is remembered chunk by chunk; those of a larger one are checked every time."""
 
 FRAME_MEMORY = 64 * 2**20
 """Bytes of block tables (bitshuffle, LZ4) remembered per worker."""
@@ -45,8 +45,7 @@ class PassedChunks:
         self._serial = next(_serials)
         self._live = elements.file.live
         self._single = rehead.single_stream(self.pipeline) if encoding == "blosc" else None
-        size = math.prod(self.grid)
-        self._checked = bytearray((size + 7) // 8 if size <= MAX_BITMAP else 0)
+        self._checked = bytearray()
 
     def ref(self, position: Shape, *, wait: bool) -> ChunkRef | None:
         """Where a chunk is stored, with its effective filter mask; ``None`` if it is not."""
@@ -120,8 +119,7 @@ class PassedChunks:
         except Corrupt as error:
             where = position_of(nth, self.grid)
             raise Corrupt(f"{self.elements.path}: chunk {where}: {error}") from None
-        if nth >> 3 < len(self._checked):
-            self._checked[nth >> 3] |= 1 << (nth & 7)
+        self._mark_checked(nth)
         if frame.swaps is not None:
             _frames.put((self._serial, nth), frame, len(frame.head) + frame.swaps.nbytes + len(frame.tail) + 256)
         return frame
@@ -179,6 +177,13 @@ class PassedChunks:
             (ref.offset, ref.length),
         )
         return (frame.head, kept, frame.tail) if frame.tail else (frame.head, kept)
+
+    def _mark_checked(self, nth: int) -> None:
+        size = math.prod(self.grid)
+        if not self._checked and size <= MAX_BITMAP:
+            self._checked = bytearray((size + 7) // 8)
+        if self._checked:
+            self._checked[nth >> 3] |= 1 << (nth & 7)
 
     def _is_checked(self, nth: int) -> bool:
         return nth >> 3 < len(self._checked) and bool(self._checked[nth >> 3] >> (nth & 7) & 1)

@@ -89,7 +89,9 @@ class Store:
         self.limits = Thresholds(settings.merge_below, settings.shard_below, settings.target_chunk, settings.max_chunk)
         byte_settings = digest(*(getattr(self.limits, row.name) for row in fields(self.limits)), settings.path_map)
         disk = DiskCache(settings.cache_folder(), settings.cache_disk)
-        self.tools = Tools(settings, self.readers, disk, Flight(), byte_settings)
+        self.tools = Tools(
+            settings, self.readers, disk, Flight(), byte_settings, MemoryCache(settings.cache_memory // 2)
+        )
         self.files = Files(roots, self.tools)
         self.nodes = Nodes(self.files)
         self.context = Context(self.nodes, self.limits, self.memory, self.tools, Recent(SOURCES))
