@@ -1,7 +1,9 @@
 """The store as a library: an HDF5 file as a read-only ``zarr.abc.store.Store``, over the very code the server runs."""
 
 import asyncio
+import atexit
 import builtins
+import functools
 import os
 from collections.abc import AsyncIterator, Iterable, Sequence
 from itertools import product
@@ -17,12 +19,26 @@ from zarr.abc.store import (
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 
 from chunkserve.errors import ChunkserveError, NotFound
+from chunkserve.hdf5.pool import Readers
 from chunkserve.metadata.keys import DOCUMENTS, Format, chunk_name
 from chunkserve.service.nodes import Node, is_hidden
-from chunkserve.service.store import Answer, open_roots
+from chunkserve.service.store import Answer, open_roots, start_readers
 from chunkserve.service.store import Store as Door
-from chunkserve.settings import load
+from chunkserve.settings import Settings, load
 from chunkserve.sources.localfile import WouldBlock
+
+
+@functools.lru_cache(8)
+def _shared_readers(process: int, limit: int, memory: int, deadline: float) -> Readers:
+    """Reader processes that all stores of this process use; a forked child has its own."""
+    del process
+    readers = start_readers(load({"readers": limit, "reader_memory": memory, "reader_deadline": deadline}))
+    atexit.register(readers.close)
+    return readers
+
+
+def _readers(settings: Settings) -> Readers:
+    return _shared_readers(os.getpid(), settings.readers, settings.reader_memory, settings.reader_deadline)
 
 
 class HdfStore(Store):
@@ -41,7 +57,7 @@ class HdfStore(Store):
         """The store behind this one, opened on first use."""
         if self._door is None:
             values = load({"link_roots": ("/",), **self.settings})
-            self._door = Door(values, open_roots(values, (self.path,)))
+            self._door = Door(values, open_roots(values, (self.path,)), _readers(values))
         return self._door
 
     def __eq__(self, value: object) -> bool:
@@ -65,7 +81,7 @@ class HdfStore(Store):
         return {**self.__dict__, "_door": None}
 
     def close(self) -> None:
-        """End the reader processes."""
+        """Let go of the file."""
         if self._door is not None:
             self._door.close()
             self._door = None

@@ -85,6 +85,7 @@ class Readers:
             environment: For the processes; must be free of ``HDF5_*``.
         """
         self.deadline = deadline
+        self._owner = os.getpid()
         self.deaths = 0
         self._memory = memory
         self._environment = environment
@@ -138,7 +139,9 @@ class Readers:
             raise Busy(f"reader processes cannot be started: {error}") from error
 
     def close(self) -> None:
-        """End all processes."""
+        """End all processes. In a forked child, which has none of its own, do nothing."""
+        if os.getpid() != self._owner:
+            return
         with self._lock:
             while self._idle:
                 self._idle.popitem()[1].end()

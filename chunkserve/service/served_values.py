@@ -1,10 +1,11 @@
 """A dataset's elements in the dtype it is served in: fields picked out, objects made text, fill values filled in."""
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
 
-from chunkserve.datatypes import DataType
+from chunkserve.datatypes import DataType, is_complex
 from chunkserve.errors import Corrupt
 from chunkserve.grid import Box, Shape, chunk_box, whole
 from chunkserve.metadata.served import Served
@@ -99,10 +100,28 @@ class ServedValues:
         out = np.empty(len(items), dtype=self.served.dtype)
         for i, item in enumerate(items):
             try:
-                out[i] = item_text(item, t) if self.served.kind == "text" else item
+                out[i] = _FORM.get(self.served.kind, _as_is)(item, t)
             except UnicodeDecodeError as error:
                 raise Corrupt(f"{self.elements.path}: text that is not UTF-8: {error}") from None
         return out.reshape(shape)
+
+
+def _as_is(item: object, _: DataType) -> object:
+    return item
+
+
+def _complex(item: object, _: DataType) -> complex:
+    real, imaginary = _list(item)
+    return complex(real, imaginary)  # type: ignore[arg-type]  # a reader's pair of floats
+
+
+def _record(item: object, t: DataType) -> tuple[object, ...]:
+    parts = zip(_list(item), t.members, strict=True)
+    return tuple(_complex(part, m.type) if is_complex(m.type) else part for part, m in parts)
+
+
+_FORM: dict[str, Callable[[object, DataType], object]] = {"text": item_text, "complex": _complex, "struct": _record}
+"""From plain objects to what numpy takes for a kind of dtype."""
 
 
 def _field_dims(t: DataType, field: tuple[str, ...]) -> Shape:

@@ -75,17 +75,19 @@ class ForeignChunk(NotFound):
 class Store:
     """All data below the roots, as the faces see them. Thread-safe."""
 
-    def __init__(self, settings: Settings, roots: Roots) -> None:
-        """Open nothing yet."""
+    def __init__(self, settings: Settings, roots: Roots, readers: Readers | None = None) -> None:
+        """Open nothing yet.
+
+        Args:
+            settings: All of them.
+            roots: What may be reached.
+            readers: Reader processes shared with other stores; by default this store has its own.
+        """
         self.settings = settings
         self.roots = roots
         self.memory: MemoryCache[bytes] = MemoryCache(settings.cache_memory)
-        self.readers = Readers(
-            limit=settings.readers,
-            memory=settings.reader_memory,
-            deadline=settings.reader_deadline,
-            environment=clean_environment(),
-        )
+        self.readers = readers or start_readers(settings)
+        self._own_readers = readers is None
         self.limits = Thresholds(settings.merge_below, settings.shard_below, settings.target_chunk, settings.max_chunk)
         byte_settings = digest(*(getattr(self.limits, row.name) for row in fields(self.limits)), settings.path_map)
         disk = DiskCache(settings.cache_folder(), settings.cache_disk)
@@ -104,8 +106,9 @@ class Store:
         self._made: MemoryCache[Made] = MemoryCache(settings.cache_memory // 4)
 
     def close(self) -> None:
-        """End the reader processes."""
-        self.readers.close()
+        """End the reader processes, unless others use them."""
+        if self._own_readers:
+            self.readers.close()
 
     # ----------------------------------------------------------------- keys
 
@@ -321,6 +324,16 @@ class Store:
 def _content_tag(blob: Blob, *, wait: bool) -> str:
     """An ETag of the bytes themselves, where versions cannot tell."""
     return hashlib.blake2b(blob.read(wait=wait), digest_size=10).hexdigest()
+
+
+def start_readers(settings: Settings) -> Readers:
+    """Reader processes as the settings have them; none runs before it is needed."""
+    return Readers(
+        limit=settings.readers,
+        memory=settings.reader_memory,
+        deadline=settings.reader_deadline,
+        environment=clean_environment(),
+    )
 
 
 def open_roots(settings: Settings, paths: tuple[str, ...]) -> Roots:

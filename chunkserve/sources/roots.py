@@ -238,8 +238,9 @@ class Roots:
                 mode = stat.S_IFDIR
             else:
                 pending += reversed(target.split(b"/"))
-        if root.only and tuple(done) != (root.only,) and done:
-            raise NotFound(os.fsdecode(done[-1]))
+        if root.only and done and done != [root.only]:
+            # beside a file that is served alone: another root may reach it
+            root, done = self._jump(Place(root, tuple(done)).path)
         return Place(root, tuple(done), tuple(links)), mode
 
     def _jump(self, target: bytes) -> tuple[Root, list[bytes]]:
@@ -257,16 +258,15 @@ class Roots:
             if path == old or path.startswith(old.rstrip(b"/") + b"/"):
                 path = os.path.normpath(new + path[len(old.rstrip(b"/")) :])
                 break
-        best: tuple[int, Root] | None = None
+        best: tuple[int, Root, list[bytes]] | None = None
         for root in self.roots:
             for prefix in {root.path, root.given or root.path}:
-                inside = path == prefix or path.startswith(prefix.rstrip(b"/") + b"/")
-                if inside and (best is None or len(prefix) > best[0]):
-                    best = len(prefix), root
-        if best is None:
-            return None
-        names = [name for name in path[best[0] :].split(b"/") if name]
-        return Place(best[1], ()), names
+                if path != prefix and not path.startswith(prefix.rstrip(b"/") + b"/"):
+                    continue
+                names = [name for name in path[len(prefix) :].split(b"/") if name]
+                if (not root.only or names == [root.only]) and (best is None or len(prefix) > best[0]):
+                    best = len(prefix), root, names
+        return None if best is None else (Place(best[1], ()), best[2])
 
     def _open(self, root: Root, parts: Parts, flags: int) -> int:
         try:
