@@ -79,7 +79,7 @@ class Faces:
         if request.method == "OPTIONS":
             return self.respond.preflight(request)
         if request.method not in READING:
-            return self.respond.problem(request, 405, "only GET, HEAD and OPTIONS are served here")
+            return self.respond.not_allowed(request)
         try:
             try:
                 return face(request, wait=False)

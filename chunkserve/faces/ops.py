@@ -32,5 +32,5 @@ async def not_found(request: Request, error: Exception) -> Response:
     del request
     status = error.status_code if isinstance(error, HTTPException) else 404
     document = {"type": "about:blank", "title": TITLES[status], "status": status, "detail": "no such page"}
-    headers = {"Access-Control-Allow-Origin": "*"}
+    headers = {"Access-Control-Allow-Origin": "*"} | ({"Allow": "GET, HEAD"} if status == 405 else {})
     return JSONResponse(document, status, headers, "application/problem+json")

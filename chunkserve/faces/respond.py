@@ -53,9 +53,14 @@ TITLES = {
 WANTED = frozenset({b"accept-encoding", b"host", b"if-none-match", b"if-range", b"origin", b"range"})
 """Request headers that matter."""
 
+ALLOW = b"GET, HEAD, OPTIONS"
+
 _EXPOSED = b"Accept-Ranges, Content-Encoding, Content-Length, Content-Range, ETag, Retry-After, X-Chunkserve-Version"
 _ALLOWED = b"Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range"
-_RANGE = re.compile(rb"bytes=(?:([0-9]+)-([0-9]*)|-([0-9]+))\Z")
+_RANGE = re.compile(rb"bytes=(?:([0-9]{1,99})-([0-9]{0,99})|-([0-9]{1,99}))\Z")
+
+_OF_THE_BODY = frozenset({b"cache-control", b"content-disposition", b"content-type"})
+_REFUSED = re.compile(rb"q=0(?:\.0*)?\Z")
 
 log = logging.getLogger("chunkserve.http")
 
@@ -179,8 +184,9 @@ class Responder:
                 start, stop = found
                 status = 206
                 if start >= stop:
-                    head.append((b"content-range", b"bytes */%d" % blob.size))
-                    return self._problem(416, f"there are {blob.size} bytes", head)
+                    kept = [field for field in head if field[0] not in _OF_THE_BODY]
+                    kept.append((b"content-range", b"bytes */%d" % blob.size))
+                    return self._problem(416, f"there are {blob.size} bytes", kept)
                 head.append((b"content-range", b"bytes %d-%d/%d" % (start, stop - 1, blob.size)))
         head.append((b"content-length", b"%d" % (stop - start)))
         return Reply(status, head, blob, start, stop)
@@ -202,7 +208,7 @@ class Responder:
         """The answer to OPTIONS."""
         head = self.policy.cross_origin(request)
         head += (
-            (b"access-control-allow-methods", b"GET, HEAD, OPTIONS"),
+            (b"access-control-allow-methods", ALLOW),
             (b"access-control-allow-headers", _ALLOWED),
             (b"access-control-max-age", b"86400"),
         )
@@ -221,9 +227,10 @@ class Responder:
             head.append((b"retry-after", b"%d" % error.retry_after))
         return self._problem(status, detail, head)
 
-    def problem(self, request: Request, status: int, detail: str) -> Reply:
-        """A problem document."""
-        return self._problem(status, detail, self.policy.cross_origin(request))
+    def not_allowed(self, request: Request) -> Reply:
+        """The answer to methods that change things."""
+        head = [*self.policy.cross_origin(request), (b"allow", ALLOW)]
+        return self._problem(405, f"only {ALLOW.decode()} are served here", head)
 
     def _problem(self, status: int, detail: str, head: Headers) -> Reply:
         document = {
@@ -273,7 +280,7 @@ def preferred_coding(accept: bytes) -> str:
     offered = {}
     for item in accept.lower().split(b","):
         name, _, parameters = item.partition(b";")
-        offered[name.strip()] = parameters.replace(b" ", b"").rstrip(b"0").rstrip(b".") != b"q="
+        offered[name.strip()] = _REFUSED.match(parameters.replace(b" ", b"")) is None
     return next((name for name in _CODINGS if offered.get(name.encode())), "")
 
 

@@ -25,7 +25,10 @@ class ZarrFace:
         """Answer a request."""
         found = split_chunk(request.path, self.format)
         if found is not None:
-            path = self._array_path(found[0])
+            try:
+                path = self._array_path(found[0])
+            except NotFound as error:
+                raise ForeignChunk(error.path) from None
             pinned = path.parameters.get("v", "")
             answer = self.store.chunk(
                 self.format, path.parts, found[1], wait=wait, pinned=pinned, known=request.known()

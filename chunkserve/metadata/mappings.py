@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from chunkserve.errors import Unsupported
+from chunkserve.errors import MissingSource, Unsupported
 from chunkserve.grid import Box, Shape
 from chunkserve.model import Mapping, Selection
 
@@ -42,11 +42,14 @@ class Axes:
         """The mapping for a source of this extent.
 
         Raises:
-            Unsupported: It has not as many elements as the target.
+            MissingSource: It has not as many elements as the target.
         """
         if not self.assumed:
             return self
-        return _paired(self.file, self.dataset, self.target, tuple(range(n) for n in shape))
+        try:
+            return _paired(self.file, self.dataset, self.target, tuple(range(n) for n in shape))
+        except Unsupported:
+            raise MissingSource(f"{self.file}:{self.dataset} has another extent than the mapping takes") from None
 
     @property
     def bounds(self) -> Box:

@@ -166,11 +166,13 @@ def _chunked(dataset: Dataset, served: Served, shape: Shape, zarr_format: Format
     plain = _passed(dataset, served, shape, chunk)
     if plain.plan is Plan.BLOCKS:
         return _blocks(dataset, served, plain, limits)
+    if plain.plan is Plan.REFUSED:
+        return plain
     if several and nbytes < limits.merge_below:
         joined = grow(shape, chunk, item_bytes(served), limits.target_chunk)
         why = f"chunks of {nbytes} bytes are merged"
         return decoded(shape, joined, served, why if plain.plan is not Plan.DECODED else f"{plain.why}; {why}")
-    if not several or nbytes > limits.shard_below or plain.plan in (Plan.DECODED, Plan.REFUSED):
+    if not several or nbytes > limits.shard_below or plain.plan is Plan.DECODED:
         return _within(plain, nbytes, limits)
     joined = grow(shape, chunk, item_bytes(served), limits.target_chunk)
     if zarr_format == 2 or served.kind == "struct":  # zarr-python 3.1 cannot hash a structured fill value in a shard

@@ -18,7 +18,17 @@ from chunkserve.chunkindex import ChunkRef
 from chunkserve.codecs.decode import decode, decodes
 from chunkserve.codecs.rehead import Pipeline
 from chunkserve.datatypes import has_objects, is_exact, numpy_dtype
-from chunkserve.errors import Corrupt, MissingSource, NotFound, TooLarge, Unsupported
+from chunkserve.errors import (
+    ChunkserveError,
+    Corrupt,
+    MissingSource,
+    NotFound,
+    Quarantined,
+    SourceChanged,
+    TooLarge,
+    Unreadable,
+    Unsupported,
+)
 from chunkserve.grid import Box, Shape, chunk_box, covering, grid_shape, number, whole
 from chunkserve.metadata.mappings import Layout, Piece, cut
 from chunkserve.metadata.present import pipeline_of
@@ -171,7 +181,12 @@ class Elements:
         path = self.file.structure().path_of(self.number)
         twice = bool(self.dataset.filters) and (self.objects or not decodes(self.dataset.filters) or self._snappy())
         task = wire.Task(read=wire.Read(path, box.start, box.shape, twice))
-        values = self.file.ask(task, wire.Values, self.path.split(":/", 1)[1])
+        try:
+            values = self.file.ask(task, wire.Values, self.path.split(":/", 1)[1])
+        except Quarantined:
+            raise
+        except (Corrupt, Unreadable) as error:
+            raise self._damage(box, error) from error
         shape = box.shape + self.dims
         if values.items is not None:
             out = np.empty(box.size, dtype=object)
@@ -183,6 +198,21 @@ class Elements:
         if len(values.data) != math.prod(shape) * self.dtype.itemsize:
             raise Corrupt(f"{self.path}: {len(values.data)} bytes read, expected {math.prod(shape)} elements")
         return np.frombuffer(values.data, self.dtype).reshape(shape)
+
+    def _damage(self, box: Box, error: ChunkserveError) -> ChunkserveError:
+        """What to say about a box that libhdf5 could not read: the chunk that is to blame, if one is."""
+        if self.file.live:
+            return SourceChanged(f"{error} (it is being written)")
+        if self.dataset.layout != "chunked":
+            return Corrupt(str(error))
+        positions = list(covering(box, self.dataset.chunks))
+        if len(positions) == 1:
+            return Corrupt(f"chunk {positions[0]} of {error}")
+        for position in positions:
+            part = chunk_box(position, self.dataset.chunks).clip(box)
+            assert part is not None
+            self.by_reader(part)
+        return Corrupt(str(error))
 
     def _snappy(self) -> bool:
         from_blosc = [stage for stage in self.dataset.filters if stage.id == 32001]
@@ -244,7 +274,8 @@ class Elements:
         try:
             return decode(pipeline, data, mask)
         except Corrupt as error:
-            raise Corrupt(f"{self.path}: chunk {position}: {error}") from None
+            kind = SourceChanged if self.file.live else Corrupt
+            raise kind(f"{self.path}: chunk {position}: {error}") from None
 
 
 RUN = 2**21

@@ -111,8 +111,8 @@ def _as_is(item: object, _: DataType) -> object:
 
 
 def _complex(item: object, _: DataType) -> complex:
-    real, imaginary = _list(item)
-    return complex(real, imaginary)  # type: ignore[arg-type]  # a reader's pair of floats
+    real, imaginary = (part for part in _list(item) if isinstance(part, float))
+    return complex(real, imaginary)
 
 
 def _record(item: object, t: DataType) -> tuple[object, ...]:

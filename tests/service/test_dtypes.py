@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import zarr
 
+from chunkserve.errors import Corrupt, Unsupported
+from chunkserve.inspection import inspect
+
 from .conftest import verdict
 
 RNG = np.random.default_rng(7)
@@ -101,8 +104,6 @@ def test_fixed_strings_of_every_padding(tmp_path: Path, same_as_h5py, library, p
 
 
 def test_text_that_is_not_utf8_is_an_error_for_that_chunk_alone(tmp_path: Path, open_store) -> None:
-    from chunkserve.errors import Corrupt
-
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("x", data=[b"fine", b"\xb5m"], dtype=h5py.string_dtype("ascii"), chunks=(1,))
     store = open_store(tmp_path, merge_below=0)
@@ -241,9 +242,6 @@ def test_integers_with_padding_bits_are_converted(tmp_path: Path, same_as_h5py, 
 
 
 def test_what_cannot_be_served_is_left_out_and_said_by_inspect(tmp_path: Path, open_store) -> None:
-    from chunkserve.errors import Unsupported
-    from chunkserve.inspection import inspect
-
     with h5py.File(tmp_path / "a.h5", "w") as file:
         h5py.h5d.create(file.id, b"when", h5py.h5t.UNIX_D32LE, h5py.h5s.create_simple((3,)))
         file["fine"] = 1

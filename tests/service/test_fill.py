@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from chunkserve.service.store import AbsentChunk
+from chunkserve.service.store import AbsentChunk, ForeignChunk
 
 FILLS = [
     ("i4", None), ("i4", 7), ("u1", 255), ("f4", np.nan), ("f8", -np.inf), ("f4", 1e20), (">i2", -3),
@@ -55,8 +55,6 @@ def test_a_missing_chunk_is_absent_only_where_readers_put_the_right_fill(
 
 
 def test_a_chunk_beyond_the_grid_is_no_chunk(tmp_path: Path, open_store) -> None:
-    from chunkserve.service.store import ForeignChunk
-
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("x", (100,), "i4", chunks=(50,))
     store = open_store(tmp_path, merge_below=0, shard_below=0)

@@ -1,11 +1,15 @@
 """Every layout that HDF5 has comes back as h5py reads it."""
 
+import ctypes
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import zarr
+
+from chunkserve.errors import MissingSource
+from chunkserve.hdf5.describe import _hid, _library
 
 from .conftest import verdict
 
@@ -93,10 +97,6 @@ def test_partial_edge_chunks_may_be_stored_without_their_filters(tmp_path: Path,
 
 def _write_plain_edges(path: Path) -> None:
     """H5Pset_chunk_opts is not wrapped by h5py."""
-    import ctypes
-
-    from chunkserve.hdf5.describe import _hid, _library
-
     with h5py.File(path, "w", libver="latest") as file:
         plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         plist.set_chunk((25, 40))
@@ -132,8 +132,6 @@ def test_an_external_file_outside_the_roots_is_missing(tmp_path: Path, open_stor
     with h5py.File(tmp_path / "in" / "a.h5", "w") as file:
         file.create_dataset("x", (1000,), "i4", external=[(str(tmp_path / "out" / "x.raw"), 0, 4000)])
     store = open_store(tmp_path / "in")
-    from chunkserve.errors import MissingSource
-
     with pytest.raises(MissingSource, match=r"x\.raw"):
         store.key(3, ("a.h5", "x", "c", "0"), wait=True).blob.read()
     assert b'"shape":[1000]' in bytes(store.key(3, ("a.h5", "x", "zarr.json"), wait=True).blob.read())

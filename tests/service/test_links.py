@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from chunkserve.errors import NotFound
+from chunkserve.grid import whole
+from chunkserve.inspection import inspect
+from chunkserve.metadata.names import node_name
 from chunkserve.service.store import ForeignChunk, Store
 
 
@@ -22,8 +25,6 @@ def read(store: Store, *path: str) -> np.ndarray:
 
 
 def _whole(store: Store, path: tuple[str, ...]):
-    from chunkserve.grid import whole
-
     return whole(store.chunks(3, path, wait=True).elements.shape)
 
 
@@ -193,8 +194,6 @@ NAMES = [
 
 
 def test_names_that_urls_or_zarr_would_misread_have_an_alias(tmp_path: Path, open_store) -> None:
-    from chunkserve.metadata.names import node_name
-
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for i, name in enumerate(NAMES):
             file.create_dataset(f"group/{name}" if name != ".." else "group/dots", data=np.full(3, i))
@@ -215,8 +214,6 @@ def test_names_that_urls_or_zarr_would_misread_have_an_alias(tmp_path: Path, ope
 
 
 def test_a_name_too_long_for_a_url_is_left_out_and_said(tmp_path: Path, open_store) -> None:
-    from chunkserve.inspection import inspect
-
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x" * 2000] = 1
         file["short"] = 1
