@@ -26,7 +26,7 @@ from chunkserve.errors import ChunkserveError
 from chunkserve.hdf5.demo_client import demo_steps
 from chunkserve.inspection import Report, inspect
 from chunkserve.service.store import Store, open_roots
-from chunkserve.settings import PREFIX, Settings, load
+from chunkserve.settings import PREFIX, Settings, load, size_text
 
 DESCRIPTION = "Serve HDF5, NeXus and netCDF-4 files, where they lie, as Zarr."
 
@@ -112,7 +112,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("settings")
     group.add_argument("--config", metavar="FILE", help="TOML file with settings")
     for row in dataclasses.fields(Settings):
-        shown = row.default if row.default not in ("", ()) else "none"
+        shown = _shown(row, row.default) or "none"
         text = f"{row.metadata['help']} [{shown}]".replace("%", "%%")
         group.add_argument(f"--{row.name.replace('_', '-')}", metavar=row.metadata["unit"].upper(), help=text)
 
@@ -266,16 +266,21 @@ def _settings(options: argparse.Namespace, console: Console) -> int:
         value, default = getattr(settings, row.name), row.default
         changed = "bold" if value != default else ""
         table.add_row(
-            row.name, f"[{changed}]{_shown(value)}[/]" if changed else _shown(value), _shown(default),
-            row.metadata["unit"], row.metadata["help"],
+            row.name, f"[{changed}]{_plain(_shown(row, value))}[/]" if changed else _plain(_shown(row, value)),
+            _plain(_shown(row, default)), row.metadata["unit"], row.metadata["help"],
         )  # fmt: skip
     console.print(table)
     console.print(f"\nvariables: {PREFIX}NAME   cache folder: {settings.cache_folder()}", soft_wrap=True)
     return 0
 
 
-def _shown(value: object) -> str:
-    return _plain(",".join(value)) if isinstance(value, tuple) else _plain(str(value))
+def _shown(row: "dataclasses.Field[object]", value: object) -> str:
+    """A setting's value as one would write it."""
+    if isinstance(value, tuple):
+        return ",".join(value)
+    if row.metadata["unit"] == "bytes" and isinstance(value, int):
+        return size_text(value)
+    return str(value)
 
 
 if __name__ == "__main__":

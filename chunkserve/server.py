@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -68,7 +69,7 @@ def work(settings: Settings, paths: tuple[str, ...], sock: socket.socket) -> Non
         proxy_headers=False,
         server_header=False,
         log_config=None,
-        log_level=settings.log_level,
+        log_level="warning" if settings.log_level == "info" else settings.log_level,
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE,
     )
@@ -178,7 +179,14 @@ def _how(status: int) -> str:
     return f"status {os.WEXITSTATUS(status)}"
 
 
+def _raise_file_limit() -> None:
+    """A connection and an open file are a descriptor each; the usual soft limit of 1024 is for programs with select()."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def serve(settings: Settings, paths: tuple[str, ...], sockets: list[socket.socket]) -> int:
     """Serve ``paths`` on ``sockets`` until told to stop; the exit status."""
     sys.stdout.flush()
+    _raise_file_limit()
     return Supervisor(sockets, lambda sock: work(settings, paths, sock)).serve()

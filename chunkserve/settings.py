@@ -31,6 +31,15 @@ def size(text: str) -> int:
     return int(float(match[1]) * 1024 ** _POWER[match[2].upper().rstrip("I")])
 
 
+def size_text(value: int) -> str:
+    """Bytes as :func:`size` reads them, with the largest prefix that divides them."""
+    for prefix in "TGMK":
+        unit = 1024 ** _POWER[prefix]
+        if value and value % unit == 0:
+            return f"{value // unit}{prefix}iB"
+    return str(value)
+
+
 def words(text: str) -> tuple[str, ...]:
     """A comma-separated list."""
     return tuple(word for word in (part.strip() for part in text.split(",")) if word)

@@ -171,7 +171,9 @@ class Elements:
         try:
             found = self.sources.open(self.file, piece.file, piece.dataset)
         except NotFound as error:
-            raise MissingSource(f"{self.path} draws from {name}, which cannot be read") from error
+            raise MissingSource(
+                f"{self.path} draws from {name}, which cannot be read (if it lies elsewhere: settings link_roots, path_map)"
+            ) from error
         if len(found.shape) != len(piece.box.start) or piece.box.clip(whole(found.shape)) != piece.box:
             raise MissingSource(f"{self.path} draws from beyond the extent of {name}")
         return found
