@@ -180,7 +180,7 @@ def _how(status: int) -> str:
 
 
 def _raise_file_limit() -> None:
-    """A connection and an open file are a descriptor each; the usual soft limit of 1024 is for programs with select()."""
+    """Connections and open files are descriptors; the usual soft limit of 1024 is for programs with select()."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 

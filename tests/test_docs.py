@@ -19,14 +19,14 @@ from tests.conftest import Serve
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
-_BLOCK = re.compile(r"```python\n(.*?)```", re.S)
+_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#\s]+)\)")
 
 SETTINGS_HEAD = f"""# Settings
 
 Each is a flag (`--cache-dir`), a variable (`{PREFIX}CACHE_DIR`) and a line of the file given with `--config`
-(`cache_dir = "/fast/cache"`), in this order of precedence. Sizes may have a unit (`512MiB`), lists are separated by commas
-or are TOML lists; in the file, `roots` and `path_map` may be tables (`[roots]`, `lab = "/mnt/lab"`).
+(`cache_dir = "/fast/cache"`), in this order of precedence. Sizes may have a unit (`512MiB`), lists are separated by
+commas or are TOML lists; in the file, `roots` and `path_map` may be tables (`[roots]`, `lab = "/mnt/lab"`).
 
 | setting | default | unit | meaning |
 |---|---|---|---|
@@ -90,7 +90,7 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_the_changelog_begins_with_this_version() -> None:
-    heads = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    heads = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert heads[0] == chunkserve.__version__
 
 
@@ -136,7 +136,7 @@ def test_snippets_run_as_they_are_written(page: str, demo: Path, serve: Serve) -
     for code in snippets(page):
         shown = code.replace("http://127.0.0.1:8000", url)
         command = [sys.executable, "-W", "ignore", "-c", shown]
-        done = subprocess.run(command, cwd=demo, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=demo, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, f"{code}\n{done.stderr}"
         assert done.stdout.strip()
 

@@ -171,9 +171,8 @@ class Elements:
         try:
             found = self.sources.open(self.file, piece.file, piece.dataset)
         except NotFound as error:
-            raise MissingSource(
-                f"{self.path} draws from {name}, which cannot be read (if it lies elsewhere: settings link_roots, path_map)"
-            ) from error
+            hint = "if it lies elsewhere, see the settings link_roots and path_map"
+            raise MissingSource(f"{self.path} draws from {name}, which cannot be read; {hint}") from error
         if len(found.shape) != len(piece.box.start) or piece.box.clip(whole(found.shape)) != piece.box:
             raise MissingSource(f"{self.path} draws from beyond the extent of {name}")
         return found
