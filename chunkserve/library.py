@@ -22,7 +22,7 @@ from chunkserve.errors import ChunkserveError, NotFound
 from chunkserve.hdf5.pool import Readers
 from chunkserve.metadata.keys import DOCUMENTS, Format, chunk_name
 from chunkserve.service.nodes import Node, is_hidden
-from chunkserve.service.store import Answer, open_roots, start_readers
+from chunkserve.service.store import Answer, ForeignChunk, open_roots, start_readers
 from chunkserve.service.store import Store as Door
 from chunkserve.settings import Settings, load
 from chunkserve.sources.localfile import WouldBlock
@@ -95,6 +95,8 @@ class HdfStore(Store):
     def _answer(self, key: str, *, wait: bool) -> Answer | None:
         try:
             return self.door.key(self.zarr_format, self._parts(key), wait=wait)
+        except ForeignChunk:
+            raise  # "not there" would be read as fill values
         except NotFound:
             return None
 
@@ -133,7 +135,10 @@ class HdfStore(Store):
 
     async def exists(self, key: str) -> bool:
         """Whether a key can be got."""
-        return await asyncio.to_thread(self._answer, key, wait=True) is not None
+        try:
+            return await asyncio.to_thread(self._answer, key, wait=True) is not None
+        except ForeignChunk:
+            return False
 
     # ----------------------------------------------------------------- listing
 
@@ -161,11 +166,21 @@ class HdfStore(Store):
     def _names(self, prefix: str) -> Sequence[str]:
         node = self._node(prefix)
         if node is None:
-            return []
+            return self._chunk_names(prefix)
         names = [name for name in sorted(DOCUMENTS[self.zarr_format]) if self._answer(_join(prefix, name), wait=True)]
         if node.is_group:
             return names + [name for name, member in self._members(node) if not is_hidden(member)]
         return [*names, "c"] if self.zarr_format == 3 else names + list(self._chunks(prefix))
+
+    def _chunk_names(self, prefix: str) -> Sequence[str]:
+        """What is below ``c`` or ``c/1`` in format 3."""
+        array, found, rest = f"/{prefix}/".rpartition("/c/")
+        node = self._node(array) if found and self.zarr_format == 3 else None
+        if node is None or node.is_group:
+            return []
+        head = f"c/{rest}"
+        names = (name for name in self._chunks(array.strip("/")) if name.startswith(head))
+        return list(dict.fromkeys(name[len(head) :].split("/")[0] for name in names))
 
     def _members(self, node: Node) -> Iterable[tuple[str, Node]]:
         return self.door.nodes.members(node, outside=True)
@@ -234,8 +249,10 @@ def _bounds(request: ByteRequest | None, size: int) -> tuple[int, int]:
             return min(offset, size), size
         case SuffixByteRequest(suffix):
             return max(0, size - suffix), size
-        case _:
+        case None:
             return 0, size
+        case _:
+            raise ValueError(f"Unexpected byte_range, got {request}.")
 
 
 def open_store(path: str | os.PathLike[str], *, zarr_format: Format = 3, **settings: object) -> HdfStore:

@@ -15,7 +15,7 @@ from chunkserve.errors import BadRequest
 
 PREFIX = "CHUNKSERVE_"
 
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(|[kKMGT]i?)B?\Z")
+_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*(|[kKMGT]i?)B?\Z")
 _POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -58,6 +58,41 @@ def flag(text: str) -> bool:
     raise ValueError(f"{text!r} is neither yes nor no")
 
 
+def count(least: int, most: int = 2**31) -> Callable[[str], int]:
+    """Whole numbers within bounds."""
+
+    def parse(text: str) -> int:
+        value = int(text)
+        if not least <= value <= most:
+            raise ValueError(f"{value} is not between {least} and {most}")
+        return value
+
+    return parse
+
+
+def seconds(text: str) -> float:
+    """A time.
+
+    Raises:
+        ValueError: It is no number, or no time.
+    """
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{text} is not a time in seconds")
+    return value
+
+
+def level(text: str) -> str:
+    """A log level.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if text.lower() not in ("debug", "info", "warning", "error"):
+        raise ValueError(f"{text!r} is none of debug, info, warning, error")
+    return text.lower()
+
+
 def setting(default: Any, unit: str, text: str, parse: Callable[[str], Any] | None = None) -> Any:
     """One row of the table."""
     return field(default=default, metadata={"unit": unit, "help": text, "parse": parse or type(default)})
@@ -68,8 +103,8 @@ class Settings:
     """The settings of one process, read once and passed in. Sizes are bytes, times are seconds."""
 
     host: str = setting("127.0.0.1", "address", "address to listen on; 0.0.0.0 for all")
-    port: int = setting(8000, "port", "TCP port to listen on; 0 picks a free one")
-    workers: int = setting(0, "processes", "worker processes; 0 means one per core")
+    port: int = setting(8000, "port", "TCP port to listen on; 0 picks a free one", count(0, 65535))
+    workers: int = setting(0, "processes", "worker processes; 0 means one per core", count(0, 1024))
     public_url: str = setting("", "URL", "how clients reach this server, where it cannot tell (behind a proxy)")
     roots: tuple[str, ...] = setting((), "list", "what to serve, if no PATH is given: PATH or NAME=PATH", words)
     link_roots: tuple[str, ...] = setting(
@@ -85,24 +120,28 @@ class Settings:
     cache_dir: str = setting("", "folder", "cache folder; empty means ~/.cache/chunkserve (XDG_CACHE_HOME)")
     cache_memory: int = setting(256 * 2**20, "bytes", "memory for computed chunks and documents, per worker", size)
     cache_disk: int = setting(10 * 2**30, "bytes", "disk for structures, chunk indices and computed chunks", size)
-    open_files: int = setting(512, "files", "files kept open, per worker")
+    open_files: int = setting(512, "files", "files kept open, per worker", count(1))
 
-    readers: int = setting(2, "processes", "processes reading HDF5 structure at once, per worker")
+    readers: int = setting(2, "processes", "processes reading HDF5 structure at once, per worker", count(1, 1024))
     reader_memory: int = setting(2**30, "bytes", "memory one of them may use", size)
-    reader_deadline: float = setting(60.0, "seconds", "time one task of theirs may take")
+    reader_deadline: float = setting(60.0, "seconds", "time one task of theirs may take", seconds)
     scan_objects: int = setting(
-        200_000, "objects", "objects described by one look at a file; the rest follows on demand"
+        200_000, "objects", "objects described by one look at a file; the rest follows on demand", count(1)
     )
-    scan_seconds: float = setting(20.0, "seconds", "time one look at a file may take; the rest follows on demand")
+    scan_seconds: float = setting(
+        20.0, "seconds", "time one look at a file may take; the rest follows on demand", seconds
+    )
     max_attribute: int = setting(2**20, "bytes", "larger attributes are left out", size)
-    consolidate: int = setting(50_000, "nodes", "groups with more nodes below them have no consolidated metadata")
+    consolidate: int = setting(
+        50_000, "nodes", "groups with more nodes below them have no consolidated metadata", count(0)
+    )
 
-    threads: int = setting(8, "threads", "threads for disk reads and decoding, per worker")
+    threads: int = setting(8, "threads", "threads for disk reads and decoding, per worker", count(1, 1024))
     merge_below: int = setting(16 * 2**10, "bytes", "smaller chunks are decoded and joined", size)
     shard_below: int = setting(128 * 2**10, "bytes", "smaller chunks are presented as shards (Zarr v3)", size)
     target_chunk: int = setting(2**20, "bytes", "size of joined chunks, shards and ranges of contiguous data", size)
     max_chunk: int = setting(512 * 2**20, "bytes", "larger chunks are not decoded or re-headed", size)
-    settle: float = setting(2.0, "seconds", "a file modified less long ago is taken to be still growing")
+    settle: float = setting(2.0, "seconds", "a file modified less long ago is taken to be still growing", seconds)
 
     cache_control: str = setting("no-cache", "header", "Cache-Control of answers; clients revalidate by ETag")
     pinned_cache_control: str = setting(
@@ -111,7 +150,7 @@ class Settings:
         "Cache-Control of answers under a pinned version (;v=)",
     )
     cors: tuple[str, ...] = setting(("*",), "list", "origins whose pages may read answers; empty for none", words)
-    log_level: str = setting("info", "level", "debug, info, warning or error")
+    log_level: str = setting("info", "level", "debug, info, warning or error", level)
 
     def cache_folder(self) -> str:
         """The cache folder to use."""
@@ -153,7 +192,7 @@ def _from_toml(path: str, table: Mapping[str, "dataclasses.Field[Any]"]) -> dict
             document = tomllib.load(file)
     except OSError as error:
         raise BadRequest(f"cannot read {path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"{path}: {error}") from None
     values: dict[str, object] = {}
     for name, value in document.items():
@@ -171,7 +210,7 @@ def _from_value(row: "dataclasses.Field[Any]", value: object, where: str) -> obj
     if isinstance(value, dict) and row.name == "path_map":
         return tuple(f"{old}={new}" for old, new in value.items())
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        if isinstance(value, type(row.default)):
+        if type(value) is type(row.default):
             return value
         raise BadRequest(f"{where}: {value!r} is not of the right kind")
     return _parse(row, str(value), where)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 MAGIC = b"CSCACHE1"
 _HEAD = 16
 _TOUCH_AFTER = 3600.0  # seconds; how stale the recency of an entry may be
-_SWEEP_AFTER = 64 * 2**20  # bytes written between two looks at the folder's size
+_SWEEP_AFTER = 64 * 2**20  # bytes written between two looks at the folder's size, less for small bounds
 
 log = logging.getLogger("chunkserve.cache")
 
@@ -32,7 +32,7 @@ class DiskCache:
             os.makedirs(folder, mode=0o700, exist_ok=True)  # what is kept may come from files that not all may read
         self.limit = limit
         self.hits = self.misses = self.damaged = self.evictions = 0
-        self._written = _SWEEP_AFTER
+        self._written = limit
         self._complained = False
 
     def path(self, kind: str, key: str) -> str:
@@ -83,7 +83,7 @@ class DiskCache:
                 log.warning("cannot write to the cache folder %s, continuing without: %s", self.folder, error)
             return
         self._written += len(payload)
-        if self._written > _SWEEP_AFTER:
+        if self._written > min(_SWEEP_AFTER, self.limit // 8):
             self._written = 0
             self.sweep()
 

@@ -5,6 +5,7 @@ https://github.com/Blosc/c-blosc2/blob/main/README_CFRAME_FORMAT.rst and README_
 starts makes a Blosc 1 frame, as long as nothing in it needs Blosc2's newer features.
 """
 
+import math
 import struct
 from dataclasses import dataclass
 
@@ -140,10 +141,11 @@ def block_frame(body: memoryview, nbytes: int, block: Shape, i: int) -> Frame:
 
 def _open(body: memoryview, nbytes: int) -> tuple[memoryview, Header, int]:
     """The inner chunk, its header, and where it starts in ``body``."""
-    chunk = inner_chunk(body, nbytes)
+    size = padded(body, nbytes)
+    chunk = inner_chunk(body, size)
     if chunk is None:
         raise CannotReframe("Blosc2 frame of zeros without a chunk")
-    return chunk, read_header(chunk, nbytes), len(body) - len(chunk)
+    return chunk, read_header(chunk, size), len(body) - len(chunk)
 
 
 def _kind(h: Header) -> tuple[Format, Flag]:
@@ -207,9 +209,26 @@ def block_shape(body: memoryview) -> tuple[Shape, Shape] | None:
         _, rank, _, chunk, block = layer[:5]
     except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
         raise Corrupt(f"Blosc2 frame with a damaged b2nd layer: {error}") from None
-    if len(chunk) != rank or len(block) != rank:
+    if len(chunk) != rank or len(block) != rank or not all(0 < b <= c for b, c in zip(block, chunk, strict=True)):
         raise Corrupt("Blosc2 frame with a damaged b2nd layer")
     return tuple(chunk), tuple(block)
+
+
+def padded(body: memoryview, nbytes: int) -> int:
+    """Bytes that a frame of a chunk of ``nbytes`` holds: blocks that reach beyond the chunk are whole.
+
+    Raises:
+        Corrupt: It is not a frame, or not one of that size.
+    """
+    if len(body) < 0x57 or body[2:9] != _MAGIC:
+        raise Corrupt("not a Blosc2 frame")
+    shapes = block_shape(body)
+    if shapes is None:
+        return nbytes
+    elements = math.prod(shapes[0])
+    if nbytes % elements:
+        raise Corrupt(f"Blosc2 frame of a chunk of shape {shapes[0]}, expected {nbytes} bytes")
+    return nbytes // elements * math.prod(-(-c // b) * b for c, b in zip(*shapes, strict=True))
 
 
 def in_c_order(chunk: Shape, block: Shape) -> bool:

@@ -185,10 +185,11 @@ def _bitshuffle(stage: Filter, data: memoryview, pipeline: Pipeline, exact: Exac
 def _blosc2(_: Filter, data: memoryview, __: Pipeline, exact: Exact) -> bytes:
     if exact is None:
         raise Unsupported("blosc2 after another compressor")
-    chunk = blosc2chunk.inner_chunk(data, exact)
+    size = blosc2chunk.padded(data, exact)
+    chunk = blosc2chunk.inner_chunk(data, size)
     if chunk is None:
         return bytes(exact)
-    blosc2chunk.read_header(chunk, exact)
+    blosc2chunk.read_header(chunk, size)
     try:
         if blosc2chunk.block_shape(data) is not None:
             return _exactly(blosc2.ndarray_from_cframe(bytes(data))[...].tobytes(), exact, "Blosc2 frame")

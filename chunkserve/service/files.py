@@ -82,5 +82,11 @@ class Files:
                 self._open.move_to_end(key)
             return known
 
+    def close(self) -> None:
+        """Let go of all files; what is being read from them is still read to its end."""
+        with self._lock:
+            while self._open:
+                self._open.popitem()[1].release()
+
     def __len__(self) -> int:
         return len(self._open)

@@ -155,6 +155,13 @@ class HdfFile:
             found = self.tools.flight.run((self.serial, "structure"), self._read_structure)
         return found
 
+    def release(self) -> None:
+        """Let go of the file: break the cycles that would keep its descriptor open."""
+        self.evicted = True
+        self._derived.clear()
+        self._structure = self._fallback = None
+        self.tools.structures.drop(self.serial)
+
     def adopt(self, previous: "HdfFile") -> None:
         """Remember the structure of the version before, should this one be unreadable while it is written."""
         self._fallback = previous._structure or previous._fallback  # noqa: SLF001 - one of our own kind

@@ -106,7 +106,9 @@ class Store:
         self._made: MemoryCache[Made] = MemoryCache(settings.cache_memory // 4)
 
     def close(self) -> None:
-        """End the reader processes, unless others use them."""
+        """Let go of files and folders; end the reader processes, unless others use them."""
+        self.nodes.files.close()
+        self.roots.close()
         if self._own_readers:
             self.readers.close()
 

@@ -91,6 +91,11 @@ class Roots:
     roots: tuple[Root, ...]
     path_map: tuple[tuple[bytes, bytes], ...] = field(default=())
 
+    def close(self) -> None:
+        """Close the folders. Only once: the numbers of descriptors are used again."""
+        for root in self.roots:
+            os.close(root.fd)
+
     def locate(self, parts: tuple[str, ...]) -> tuple[Place, tuple[str, ...]]:
         """The file that URL components begin with, and the components after it.
 
@@ -215,11 +220,11 @@ class Roots:
             if name in (b"", b"."):
                 continue
             if name == b"..":
+                mode = stat.S_IFDIR
                 if done:
                     done.pop()
-                    mode = stat.S_IFDIR
                 else:
-                    root, done = self._jump(os.path.dirname(root.path))
+                    root = self._above(root, pending)
                 continue
             fd = self._open(root, (*done, name), os.O_PATH | os.O_NOFOLLOW)
             try:
@@ -233,23 +238,40 @@ class Roots:
             links.append((Place(root, (*done, name)).path, target))
             if len(links) > MAX_LINKS:
                 raise NotFound(os.fsdecode(name))
+            mode = stat.S_IFDIR
             if target.startswith(b"/"):
-                root, done = self._jump(target)
-                mode = stat.S_IFDIR
+                root, below = self._anchored(target)
+                done = []
+                pending += reversed(below)
             else:
                 pending += reversed(target.split(b"/"))
         if root.only and done and done != [root.only]:
             # beside a file that is served alone: another root may reach it
-            root, done = self._jump(Place(root, tuple(done)).path)
+            root, done = self._anchored(Place(root, tuple(done)).path)
         return Place(root, tuple(done), tuple(links)), mode
 
-    def _jump(self, target: bytes) -> tuple[Root, list[bytes]]:
-        """Continue at an absolute path, if it lies in a root and is itself free of links."""
+    def _above(self, root: Root, pending: list[bytes]) -> Root:
+        """The root that a path enters again after it left one upwards; takes the names up to there."""
+        path = os.path.dirname(root.path)
+        while True:
+            found = next((other for other in self.roots if other.path == path), None)
+            if found is not None:
+                return found
+            if not pending:
+                raise NotFound(os.fsdecode(path))
+            name = pending.pop()
+            path = os.path.dirname(path) if name == b".." else os.path.join(path, name) if name != b"." else path
+
+    def _anchored(self, target: bytes) -> tuple[Root, list[bytes]]:
+        """The root that an absolute path lies in, and the names below it.
+
+        Raises:
+            NotFound: It lies in none.
+        """
         anchored = self._anchor(target)
         if anchored is None:
             raise NotFound(os.fsdecode(target))
-        place, _ = self._walk(*anchored)
-        return place.root, list(place.parts)
+        return anchored[0].root, anchored[1]
 
     def _anchor(self, target: bytes) -> tuple[Place, list[bytes]] | None:
         """The root an absolute path lies in, after the path map, and the names below it."""
