@@ -140,6 +140,20 @@ class HdfStore(Store):
         except ForeignChunk:
             return False
 
+    async def getsize(self, key: str) -> int:
+        """Bytes of a key's value, without reading it.
+
+        Raises:
+            FileNotFoundError: There is no such key.
+        """
+        try:
+            answer = await asyncio.to_thread(self._answer, key, wait=True)
+        except ForeignChunk:
+            answer = None
+        if answer is None:
+            raise FileNotFoundError(key)
+        return answer.blob.size
+
     # ----------------------------------------------------------------- listing
 
     async def list(self) -> AsyncIterator[str]:

@@ -88,7 +88,7 @@ class Mapping:
 class ExternalSegment:
     """A run of raw bytes of an external-storage dataset: file name as written, offset, size (``None``: unlimited)."""
 
-    file: str
+    file: bytes
     offset: int
     size: int | None
 

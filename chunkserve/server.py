@@ -151,6 +151,8 @@ class Supervisor:
     def _roll(self) -> None:
         """Replace workers one by one; each successor takes over its predecessor's socket, and its queue."""
         for pid, (sock, _) in list(self._workers.items()):
+            if self.stopping:
+                return
             self._fork(sock)
             time.sleep(1.0)
             del self._workers[pid]

@@ -129,10 +129,7 @@ def _raw_fill(plist: h5p.PropDCID, tid: h5t.TypeID, size: int) -> bytes | None:
 
 def _external(plist: h5p.PropDCID) -> tuple[ExternalSegment, ...]:
     entries = (plist.get_external(i) for i in range(plist.get_external_count()))
-    return tuple(
-        ExternalSegment(name.decode("utf-8", "surrogateescape"), offset, None if size >= UNLIMITED else size)
-        for name, offset, size in entries
-    )
+    return tuple(ExternalSegment(name, offset, None if size >= UNLIMITED else size) for name, offset, size in entries)
 
 
 def _blocks(dataset: h5d.DatasetID) -> tuple[int, ...]:

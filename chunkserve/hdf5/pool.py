@@ -93,6 +93,7 @@ class Readers:
         self._limit = limit
         self._lock = threading.Lock()
         self._idle: OrderedDict[int, _Reader] = OrderedDict()  # by pid, oldest first
+        self._busy = 0
         self._zygote: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._ended: OrderedDict[int, int] = OrderedDict()
@@ -118,6 +119,8 @@ class Readers:
                 reply = self._ask(reader, task)
             except BaseException:
                 reader.end()
+                with self._lock:
+                    self._busy -= 1
                 raise
             self._give_back(reader)
         finally:
@@ -165,14 +168,18 @@ class Readers:
         with self._lock:
             for pid in reversed(self._idle):
                 if self._idle[pid].key == file.key:
+                    self._busy += 1
                     return self._idle.pop(pid)
-            while len(self._idle) >= self._limit:
+            while self._idle and len(self._idle) + self._busy >= self._limit:
                 self._idle.popitem(last=False)[1].end()
-            return self._fork(file)
+            reader = self._fork(file)
+            self._busy += 1
+            return reader
 
     def _give_back(self, reader: _Reader) -> None:
         reader.idle_since = time.monotonic()
         with self._lock:
+            self._busy -= 1
             self._idle[reader.pid] = reader
 
     def _fork(self, file: Readable) -> _Reader:

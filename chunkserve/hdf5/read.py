@@ -1,8 +1,8 @@
 """Read values through libhdf5, for types and filters that only it understands.
 
 libhdf5 up to 2.1 does not check how many bytes a filter produced: a truncated chunk yields whatever lay in fresh
-memory. ``Read.twice`` therefore decodes under two different fillings of fresh memory (glibc's M_PERTURB) and refuses
-the result if they differ, which shows every byte that no filter wrote.
+memory. ``Read.twice`` therefore decodes under two different fillings of fresh memory (glibc's M_PERTURB) and of the
+free memory beside it, and refuses the result if they differ, which shows the bytes that no filter wrote.
 """
 
 import ctypes
@@ -16,8 +16,14 @@ from chunkserve.hdf5.types import describe_type
 from chunkserve.hdf5.values import element_data, memory_layout
 from chunkserve.wire import Read, Values
 
-_M_PERTURB = -6
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_PERTURB = -1, -3, -6
+_PAINT = 2**20
+"""Bytes of free memory painted beside what a read needs."""
+
 _libc = ctypes.CDLL(None)
+_libc.malloc.restype = ctypes.c_void_p
+_libc.malloc.argtypes = [ctypes.c_size_t]
+_libc.free.argtypes = [ctypes.c_void_p]
 
 
 class Unwritten(ValueError):
@@ -33,9 +39,12 @@ def read_box(file: h5f.FileID, task: Read) -> Values:
     """
     if not task.twice:
         return _read(open_dataset(file, task.path), task)
+    _libc.mallopt(_M_TRIM_THRESHOLD, 2**30)  # pages that go and come back would be zeros both times
+    _libc.mallopt(_M_MMAP_THRESHOLD, 2**25)
     results = []
     for filling in (0x35, 0xCA):
         _libc.mallopt(_M_PERTURB, filling)
+        _paint(filling)
         try:
             results.append(_read(open_dataset(file, task.path), task))
         finally:
@@ -43,6 +52,17 @@ def read_box(file: h5f.FileID, task: Read) -> Values:
     if results[0] != results[1]:
         raise Unwritten("a filter produced fewer bytes than the chunk holds")
     return results[0]
+
+
+def _paint(filling: int) -> None:
+    """Fill free memory of all small sizes, and a stretch of what has not been used yet."""
+    sizes = [size for size in (*range(16, 4096, 16), _PAINT) for _ in range(8)]
+    blocks = [_libc.malloc(size) for size in sizes]
+    for block, size in zip(blocks, sizes, strict=True):
+        if block:
+            ctypes.memset(block, filling, size)
+    for block in blocks:
+        _libc.free(block)
 
 
 def _read(dataset: h5d.DatasetID, task: Read) -> Values:

@@ -27,6 +27,8 @@ def open_object(file: h5f.FileID, path: tuple[bytes, ...]) -> h5g.GroupID | h5d.
     """
     here = h5g.open(file, b"/")
     for name in path:
+        if name in (b"", b".") or b"/" in name:  # libhdf5 would take it for a path
+            raise Missing(name)
         if not isinstance(here, h5g.GroupID) or not here.links.exists(name):
             raise Missing(name)
         if here.links.get_info(name).type != h5l.TYPE_HARD:

@@ -77,6 +77,6 @@ def _references(file: HdfFile) -> tuple[bytes, ...]:
         names.update((link.file, None) for link in group.links if link.kind == "external")
     for dataset in structure.datasets.values():
         names.update((mapping.file.encode("utf-8", "surrogateescape"), None) for mapping in dataset.mappings)
-        names.update((segment.file.encode("utf-8", "surrogateescape"), None) for segment in dataset.external)
+        names.update((segment.file, None) for segment in dataset.external)
     names.pop(b".", None)
     return tuple(names)

@@ -36,6 +36,9 @@ from chunkserve.versions import digest, file_version
 
 T = TypeVar("T")
 
+STRUCTURES = "structure-2"
+"""Where structures are kept on disk; the number changes with :mod:`chunkserve.model`."""
+
 LIVE_SCAN_OBJECTS = 2000
 """Objects described by one look at a file that is still changing."""
 
@@ -170,7 +173,7 @@ class HdfFile:
         if self.live:
             self._structure = self._read_live_structure()
             return self._structure
-        data = self.tools.disk.get_or_make("structure", self.version, lambda: wire.encode(self._scan(())))
+        data = self.tools.disk.get_or_make(STRUCTURES, self.version, lambda: wire.encode(self._scan(())))
         try:
             structure = Structure(wire.decode(data, Snapshot), self._scan)
         except ValueError as error:

@@ -31,9 +31,10 @@ class OtherFiles:
         found = []
         for segment in dataset.external:
             try:
-                other = self.nodes.files.follow(segment.file.encode("utf-8", "surrogateescape"), file)
+                other = self.nodes.files.follow(segment.file, file)
             except NotFound as error:
-                raise MissingSource(f"{file.name}: external file {segment.file} cannot be read") from error
+                name = segment.file.decode("utf-8", "backslashreplace")
+                raise MissingSource(f"{file.name}: external file {name} cannot be read") from error
             size = other.local.identity.size - segment.offset if segment.size is None else segment.size
             found.append(Segment(other, segment.offset, size))
         return tuple(found)

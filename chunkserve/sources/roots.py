@@ -316,6 +316,8 @@ def open_root(path: str, name: str = "", *, listed: bool = True) -> Root:
     real = os.path.realpath(given)
     if not os.path.exists(real):
         raise FileNotFoundError(f"{path}: no such file or folder")
+    if not os.path.isdir(real) and not os.path.isfile(real):
+        raise FileNotFoundError(f"{path}: neither a file nor a folder")
     only = b"" if os.path.isdir(real) else os.path.basename(real)
     folder = os.path.dirname(real) if only else real
     fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

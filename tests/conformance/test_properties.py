@@ -42,7 +42,7 @@ def examples(count: int) -> settings:
 
 
 NUMBERS = ["i1", "u1", "<i2", ">u2", "<u4", ">i4", "<i8", ">u8", "<f2", "<f4", ">f4", "<f8", ">f8", "<c8", ">c16", "?"]
-TYPES = [np.dtype(name) for name in [*NUMBERS, "S1", "S5"]] + [RECORD]
+TYPES = [np.dtype(name) for name in [*NUMBERS, "S1", "S5"]] + [np.dtype([("h", "<i2"), ("ok", "u1"), ("value", "<f8")])]
 
 GZIP, SHUFFLE, FLETCHER = {"compression": "gzip"}, {"shuffle": True}, {"fletcher32": True}
 PIPELINES: dict[str, dict[str, object]] = {
@@ -144,7 +144,7 @@ def values(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) ->
         return rng.choice([b"", b"a", b"abcde", b"~"], shape).astype(dtype)
     if kind == 0:
         return rng.integers(0, 3, shape).astype(dtype)
-    if kind == 1 or dtype.kind in "c":
+    if kind == 1 or dtype.kind == "c":
         return rng.integers(0, 120, shape).astype(dtype)
     size = int(np.prod(shape, dtype=int))
     return np.frombuffer(rng.bytes(size * dtype.itemsize), dtype).reshape(shape)
@@ -218,6 +218,15 @@ def test_any_dataset_reads_as_h5py_reads_it(data: st.DataObject) -> None:
     plan = data.draw(plans())
     selections = data.draw(st.lists(parts(plan.shape, steps=True), max_size=3)) if plan.shape else []
     check(plan, data.draw(st.sampled_from(THRESHOLDS)), selections)
+
+
+@pytest.mark.xfail(strict=True, reason="BUG: format 2: text in records that are not stored reads as '0' in zarr-python")
+def test_records_that_are_not_stored_have_empty_text(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", (5,), RECORD)
+    want = np.zeros(5, RECORD)
+    for zarr_format in (3, 2):
+        read(tmp_path / "a.h5", zarr_format, want, {}, [])
 
 
 @pytest.mark.parametrize("filters", sorted(PIPELINES))
