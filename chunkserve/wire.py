@@ -79,7 +79,8 @@ class Values:
 class Failure:
     """A reader's refusal.
 
-    ``kind`` is ``missing``, ``unreadable``, ``corrupt``, ``unsupported``, ``writing`` or ``memory``.
+    ``kind`` is ``missing``, ``unreadable``, ``corrupt``, ``unsupported``, ``writing``, ``memory`` or
+    ``storage``.
     """
 
     kind: str

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chunkserve.errors import BadRequest
-from chunkserve.settings import PREFIX, Settings, clean_environment, flag, load, size, words
+from chunkserve.settings import PREFIX, Settings, clean_environment, flag, load, size, size_text, words
 
 ROWS = dataclasses.fields(Settings)
 
@@ -70,6 +70,11 @@ def test_every_setting_has_unit_and_help_and_reads_its_own_default(row, monkeypa
 )
 def test_sizes_are_read_with_and_without_units(text, expected) -> None:
     assert size(text) == expected
+
+
+@pytest.mark.parametrize("value", [0, 1, 1023, 1024, 1536, 512 * 2**20, 10 * 2**30, 3 * 2**40, 2**40 + 1])
+def test_a_size_is_spelled_so_that_it_can_be_read(value) -> None:
+    assert size(size_text(value)) == value
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1 PiB", "KiB", "1,5M", "0x10", "1e6", "nan"])

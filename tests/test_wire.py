@@ -51,7 +51,7 @@ SNAPSHOT = Snapshot(
             "virtual",
             mappings=(Mapping("s%b.h5", "/x", Selection((0,), (1,), (None,), (4,)), Selection(), (4,)),),
         ),
-        901: Dataset((), F4, (8,), (8,), "external", external=(ExternalSegment("raw", 4, None),)),
+        901: Dataset((), F4, (8,), (8,), "external", external=(ExternalSegment(b"raw", 4, None),)),
     },
     types={7: NamedType((), RECORD)},
     broken={8: Broken("why")},

@@ -6,6 +6,7 @@ import numpy as np
 from h5py import h5a, h5t
 
 from chunkserve.datatypes import DataType, has_objects
+from chunkserve.hdf5.faults import raise_storage_fault
 from chunkserve.hdf5.types import TooDeep, describe_type
 from chunkserve.hdf5.values import Location, element_data, memory_layout
 from chunkserve.model import Attribute
@@ -37,6 +38,7 @@ def _read(where: Location, name: bytes, max_bytes: int) -> Attribute:
         tid = attribute.get_type()
         t = describe_type(tid)
     except (TooDeep, OSError, RuntimeError, TypeError, ValueError, KeyError) as error:
+        raise_storage_fault(error)
         return Attribute(name, unknown, None, omitted=str(error))
     shape = tuple(attribute.shape) if attribute.get_space().get_simple_extent_type() != 2 else None  # H5S_NULL
     if shape is None:
@@ -47,6 +49,7 @@ def _read(where: Location, name: bytes, max_bytes: int) -> Attribute:
     try:
         return Attribute(name, t, shape, _data(where, attribute, tid, t))
     except (OSError, RuntimeError, TypeError, ValueError, KeyError) as error:
+        raise_storage_fault(error)
         return Attribute(name, t, shape, omitted=f"unreadable: {error}")
 
 

@@ -15,6 +15,7 @@ from chunkserve.codecs.filters import BLOSC2
 from chunkserve.datatypes import DataType, has_objects, is_exact, numpy_dtype
 from chunkserve.errors import Corrupt
 from chunkserve.hdf5.attributes import read_attributes
+from chunkserve.hdf5.faults import raise_storage_fault
 from chunkserve.hdf5.types import describe_type
 from chunkserve.model import Dataset, ExternalSegment, Fill, Filter, Group, Layout, Link, Mapping, Selection
 
@@ -144,7 +145,8 @@ def _blocks(dataset: h5d.DatasetID) -> tuple[int, ...]:
     for origin in origins:
         try:
             shapes = block_shape(memoryview(dataset.read_direct_chunk(origin)[1]))
-        except (Corrupt, struct.error, RuntimeError, OSError):
+        except (Corrupt, struct.error, RuntimeError, OSError) as error:
+            raise_storage_fault(error)
             continue
         if shapes is not None:
             return shapes[1]

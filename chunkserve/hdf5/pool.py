@@ -39,11 +39,16 @@ class Readable(Protocol):
 
 
 class ReaderDied(Exception):
-    """The process reading a file crashed, stalled or was killed; ``reason`` is for people."""
+    """The process reading a file crashed, stalled or was killed.
 
-    def __init__(self, reason: str) -> None:
+    Attributes:
+        reason: For people.
+        killed: Something else ended it, as far as one can tell.
+    """
+
+    def __init__(self, reason: str, *, killed: bool = False) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.killed = reason, killed
 
 
 class ReaderRefused(Exception):
@@ -162,7 +167,9 @@ class Readers:
         except (OSError, ValueError):
             pass  # a broken pipe or nonsense on it: it is dying or mad
         self.deaths += 1
-        raise ReaderDied(self._epitaph(reader.pid))
+        status = self._status(reader.pid)
+        killed = status is None or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL)
+        raise ReaderDied(_epitaph(status), killed=killed)
 
     def _take(self, file: Readable) -> _Reader:
         with self._lock:
@@ -242,8 +249,8 @@ class Readers:
         while len(self._ended) > 64:
             self._ended.popitem(last=False)
 
-    def _epitaph(self, pid: int) -> str:
-        """What ended a reader, in words."""
+    def _status(self, pid: int) -> int | None:
+        """The wait status of a reader that ended, ``None`` if nobody knows."""
         deadline = time.monotonic() + 1.0
         with self._lock:
             while pid not in self._ended and self._control is not None and time.monotonic() < deadline:
@@ -258,9 +265,13 @@ class Readers:
                     break
                 words = bytes(message[0]).split()
                 self._note_end(int(words[1]), int(words[2]))
-            status = self._ended.get(pid)
-        if status is None:
-            return "the reader process vanished"
-        if os.WIFSIGNALED(status):
-            return f"the reader process was ended by {signal.Signals(os.WTERMSIG(status)).name}"
-        return f"the reader process exited with status {os.WEXITSTATUS(status)}"
+            return self._ended.get(pid)
+
+
+def _epitaph(status: int | None) -> str:
+    """What ended a reader, in words."""
+    if status is None:
+        return "the reader process vanished"
+    if os.WIFSIGNALED(status):
+        return f"the reader process was ended by {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"the reader process exited with status {os.WEXITSTATUS(status)}"

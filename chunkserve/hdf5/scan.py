@@ -7,6 +7,7 @@ from h5py import h5d, h5f, h5g, h5l, h5o, h5t
 
 from chunkserve.hdf5.attributes import read_attributes
 from chunkserve.hdf5.describe import describe_dataset, describe_group
+from chunkserve.hdf5.faults import raise_storage_fault
 from chunkserve.hdf5.types import describe_type
 from chunkserve.model import Broken, NamedType, Snapshot
 from chunkserve.wire import Scan
@@ -60,6 +61,7 @@ def scan(file: h5f.FileID, task: Scan) -> Snapshot:
                 where = h5o.open(where[0], where[1])
             _describe(address, where, found, task.max_attribute)
         except (OSError, RuntimeError, ValueError, TypeError, KeyError, MemoryError) as error:
+            raise_storage_fault(error)
             found.broken[address] = Broken(f"{type(error).__name__}: {error}")
             continue
         if address in found.groups:

@@ -9,6 +9,7 @@ from h5py import h5f, h5p
 
 from chunkserve import wire
 from chunkserve.hdf5.channel import receive, send
+from chunkserve.hdf5.faults import is_storage_fault
 from chunkserve.hdf5.index import chunk_table, locate
 from chunkserve.hdf5.landlock import forbid_opening_files
 from chunkserve.hdf5.read import Unwritten, read_box
@@ -75,6 +76,8 @@ def _failure(error: Exception) -> wire.Failure:
     message = f"{type(error).__name__}: {error}"
     if "already open for write" in message:
         return wire.Failure("writing", "the file is open for writing without SWMR")
+    if is_storage_fault(message):
+        return wire.Failure("storage", message)
     for kinds, name in _KINDS:
         if isinstance(error, kinds):
             return wire.Failure(name, message)

@@ -51,8 +51,8 @@ OBJECT_WEIGHT = 6
 DEADLY = 3
 """Datasets that may end their reader before the whole file is left alone."""
 
-STORAGE_ERRNO = (5, 110, 116, 121)
-"""EIO, ETIMEDOUT, ESTALE, EREMOTEIO, as libhdf5 reports them."""
+KILLS = 8
+"""Readers in a row that something ended by SIGKILL before the file is blamed: it may be want of memory elsewhere."""
 
 _serials = itertools.count()
 
@@ -106,6 +106,7 @@ class HdfFile:
         self._indexes: dict[int, ChunkIndex] = {}
         self._lock = threading.RLock()
         self._derived: dict[Hashable, object] = {}
+        self._kills = 0
         self._quarantine: dict[str, Quarantined] = {}
 
     @property
@@ -223,12 +224,15 @@ class HdfFile:
             if known in self._quarantine:
                 raise self._quarantine[known]
         try:
-            return self.tools.readers.call(self, task, kind)
+            answer = self.tools.readers.call(self, task, kind)
         except ReaderDied as death:
             what = self.name if subject == "structure" else f"{self.name}:{subject}"
             log.warning("reader died: %s: %s", what, death.reason)
             if self.live or not self.is_current():
                 raise SourceChanged(f"{what} could not be read while it is written: {death.reason}") from None
+            self._kills += death.killed
+            if death.killed and self._kills < KILLS:
+                raise Busy(f"{what} could not be read: {death.reason}") from None
             reason = Quarantined(f"{what} cannot be read: {death.reason}")
             self._quarantine[subject] = reason
             if len(self._quarantine) >= DEADLY:
@@ -236,6 +240,8 @@ class HdfFile:
             raise reason from None
         except ReaderRefused as refusal:
             raise self._refusal(refusal, subject) from None
+        self._kills = 0
+        return answer
 
     def _refusal(self, refusal: ReaderRefused, subject: str) -> Exception:
         what = self.name if subject == "structure" else f"{self.name}:{subject}"
@@ -252,8 +258,8 @@ class HdfFile:
                 return TooLarge(f"what {what} asks of memory", limit, limit, "reader_memory")
             case "writing":
                 return Busy(f"{message}; it can be read when its writer closes it (or 'h5clear -s' after a crash)")
-        if any(f"errno = {number}," in message for number in STORAGE_ERRNO):
-            return StorageFault(message)
+            case "storage":
+                return StorageFault(message)
         return Unreadable(message)
 
     def index(self, number: int, dataset: Dataset, *, wait: bool = True) -> ChunkIndex:

@@ -1,0 +1,1 @@
+"""Benchmarks of chunkserve beside other servers; ``python -m benchmarks --help`` lists them."""

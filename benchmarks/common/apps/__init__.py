@@ -1,0 +1,1 @@
+"""Scripts that run in the peers' environments. Each takes FILE PORT WORKERS and imports nothing of ours."""

@@ -1,0 +1,170 @@
+"""The other servers that serve HDF5: what to install, how to start them, what to ask them."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.common import zarrkeys
+from benchmarks.common.client import Client
+from benchmarks.common.errors import NotStarted, Wrong
+from benchmarks.common.processes import HOST, Process, free_port
+from benchmarks.common.series import Series
+from benchmarks.common.server import Running, Target, ZarrServer, log_file, position
+from benchmarks.common.venvs import environment
+
+APPS = Path(__file__).with_name("apps")
+VARIABLES = {"HDF5_USE_FILE_LOCKING": "FALSE", "TILED_SINGLE_USER_API_KEY": "secret"}
+START_SECONDS = 120.0
+
+
+class PrefixedZarr(ZarrServer):
+    """A Zarr server whose paths of an array need not be ``{prefix}{dataset}``."""
+
+    def __init__(self, name: str, workers: int, port: int, process: Process, pattern: str) -> None:
+        """As ``ZarrServer``; ``pattern`` has ``{}`` where the dataset's name goes."""
+        super().__init__(name, workers, port, process, "")
+        self.pattern = pattern
+
+    def targets(self, series: Series) -> list[Target]:
+        """A key per chunk."""
+        document = self._document(series)
+        zarrkeys.demand_chunks(document, series.chunk)
+        base = self.pattern.format(series.dataset)
+        return [Target(base + zarrkeys.key(document, position(series, k))) for k in range(series.count)]
+
+    def _document(self, series: Series) -> zarrkeys.Document:
+        return self.document(self.pattern.format(series.dataset) + "zarr.json")
+
+
+class Selections(Running):
+    """One that gives a selection of a dataset as raw bytes."""
+
+    def __init__(self, name: str, workers: int, port: int, process: Process, pattern: str) -> None:
+        """As ``Running``; ``pattern`` has ``{dataset}`` and ``{selection}`` in their places."""
+        super().__init__(name, workers, port, process)
+        self.pattern = pattern
+
+    def targets(self, series: Series) -> list[Target]:
+        """A selection per chunk."""
+        rest = "".join(f",0:{n}" for n in series.frame)
+        selections = [f"{k}:{k + 1}{rest}" for k in range(series.count)]
+        return [Target(self.pattern.format(dataset=series.dataset, selection=s)) for s in selections]
+
+    def values(self, series: Series, k: int, body: bytes) -> np.ndarray:
+        """As they are."""
+        del k
+        if len(body) != series.decoded:
+            raise Wrong(f"{self.name}: {len(body)} bytes instead of {series.decoded}")
+        return np.frombuffer(body, f"<{series.dtype}")
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A row of the table.
+
+    Attributes:
+        name: For tables.
+        requirements: For pip.
+        program: Words after the environment's interpreter, with ``{file}``, ``{folder}``, ``{port}``, ``{workers}``.
+        kind: How it is asked.
+        pattern: For ``kind``.
+        ready: What it answers only when it is ready, if that is later than it listens.
+        alone: It runs in one process only.
+        once: It remembers answers: its speed is that of a first pass over distinct chunks.
+    """
+
+    name: str
+    requirements: tuple[str, ...]
+    program: tuple[str, ...]
+    kind: Callable[[str, int, int, Process, str], PrefixedZarr | Selections]
+    pattern: str
+    ready: str = ""
+    alone: bool = False
+    once: bool = False
+
+    def start(self, file: Path, cache: Path, python: str, folder: Path, workers: int) -> PrefixedZarr | Selections:
+        """Install it below ``cache`` if need be, and serve ``file``.
+
+        Raises:
+            Missing: It cannot be installed.
+            NotStarted: It does not come up.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        interpreter = environment(cache / "peers" / self.name, self.requirements, python)
+        workers, port = (1 if self.alone else workers), free_port()
+        values = {"file": file, "folder": file.parent, "port": port, "workers": workers, "bin": interpreter.parent}
+        words = [word.format(**values) for word in self.program]
+        variables = VARIABLES | {"TMPDIR": str(folder), "PYTHONPATH": str(APPS), "HOME": str(folder)}
+        process = Process([str(interpreter), *words], log_file(folder, self.name, workers), variables)
+        try:
+            process.wait_for_port(port, START_SECONDS)
+            if self.ready:
+                _wait_for(port, self.ready)
+            return self.kind(self.name, workers, port, process, self.pattern)
+        except Exception:
+            process.stop()
+            raise
+
+
+def _wait_for(port: int, path: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    with Client(port) as client:
+        while client.get(path).status != 200:
+            if time.monotonic() > deadline:
+                raise NotStarted(f"{path} is not there after {START_SECONDS:.0f} s")
+            time.sleep(0.2)
+
+
+def _app(name: str) -> tuple[str, ...]:
+    return (str(APPS / f"{name}.py"), "{file}", "{port}", "{workers}")
+
+
+PEERS = (
+    Peer(
+        "zarr-http-server",
+        ("zarr-http-server==0.1.0", "virtualizarr==2.8.0", "obstore==0.12.1", "zarr==3.4.2", "h5py==3.16.0",
+         "hdf5plugin==7.1.0", "uvicorn==0.54.0"),
+        _app("zarr_http_server_app"),
+        PrefixedZarr,
+        "/{}/",
+    ),
+    Peer(
+        "h5grove",
+        ("h5grove==4.0.0", "fastapi==0.165.0", "pydantic-settings", "uvicorn==0.54.0", "h5py==3.16.0",
+         "hdf5plugin==7.1.0"),
+        _app("h5grove_app"),
+        Selections,
+        "/data?file=bench.h5&path=/{dataset}&format=bin&selection={selection}",
+    ),
+    Peer(
+        "tiled",
+        ("tiled[all]==0.2.20", "zarr==3.4.2", "h5py==3.16.0", "hdf5plugin==7.1.0", "uvicorn==0.54.0"),
+        ("{bin}/tiled", "serve", "directory", "{folder}", "--public", "--api-key", "secret", "--host", HOST, "--port",
+         "{port}"),
+        Selections,  # its Zarr has chunks of its own, smaller than the file's
+        "/api/v1/array/full/bench/{dataset}?format=application/octet-stream&slice={selection}",
+        ready="/api/v1/metadata/bench",
+        alone=True,
+        once=True,
+    ),
+    Peer(
+        "xpublish",
+        ("xpublish==0.5.2", "xpublish-zarr==0.1.0", "xarray==2026.9.0", "h5netcdf==1.8.2", "dask==2026.8.0",
+         "zarr==3.4.2", "h5py==3.16.0", "hdf5plugin==7.1.0", "uvicorn==0.54.0"),
+        _app("xpublish_app"),
+        PrefixedZarr,
+        "/datasets/bench/zarr/{}/",
+        once=True,
+    ),
+    Peer(
+        "chunkmirage",
+        ("chunkmirage==0.1.0a5", "h5py==3.16.0", "hdf5plugin==7.1.0", "uvicorn==0.54.0"),
+        _app("chunkmirage_app"),
+        PrefixedZarr,
+        "/{}/zarr3/s0/",
+    ),
+)  # fmt: skip
+"""Versions as in shared/peers/README.md, which ran on Python 3.12."""
