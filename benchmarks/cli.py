@@ -6,6 +6,7 @@ the exit status: 0 if everything ran and every answer was right. A time is never
 
 import argparse
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ PIPED_WIDTH = 200
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are ended with us
     warnings.filterwarnings("ignore", category=ZarrUserWarning)  # about codecs that other servers name
     options = _parser().parse_args(arguments)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)

@@ -14,6 +14,7 @@ import h5py
 import hdf5plugin  # noqa: F401 - registers the filters that tests write with
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from chunkserve.model import Filter
 from chunkserve.service.store import Store, open_roots
@@ -24,6 +25,9 @@ HOSTILE = Path(os.environ.get("CHUNKSERVE_HOSTILE", Path(__file__).parents[2] / 
 
 # files that tests write are a moment old: do not take them for growing ones
 AT_REST = {"settle": 0.0}
+
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")
 
 OpenStore = Callable[..., Store]
 Serve = Callable[..., str]

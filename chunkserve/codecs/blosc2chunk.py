@@ -209,9 +209,13 @@ def block_shape(body: memoryview) -> tuple[Shape, Shape] | None:
         _, rank, _, chunk, block = layer[:5]
     except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
         raise Corrupt(f"Blosc2 frame with a damaged b2nd layer: {error}") from None
-    if len(chunk) != rank or len(block) != rank or not all(0 < b <= c for b, c in zip(block, chunk, strict=True)):
+    if not (_is_shape(chunk, rank) and _is_shape(block, rank)) or any(b > c for b, c in zip(block, chunk, strict=True)):
         raise Corrupt("Blosc2 frame with a damaged b2nd layer")
     return tuple(chunk), tuple(block)
+
+
+def _is_shape(value: object, rank: object) -> bool:
+    return isinstance(value, list) and len(value) == rank and all(isinstance(n, int) and n > 0 for n in value)
 
 
 def padded(body: memoryview, nbytes: int) -> int:
@@ -233,6 +237,8 @@ def padded(body: memoryview, nbytes: int) -> int:
 
 def in_c_order(chunk: Shape, block: Shape) -> bool:
     """Whether the blocks, laid end to end, are the chunk in C order."""
+    if len(chunk) != len(block):
+        return False
     first = next((axis for axis, b in enumerate(block) if b != 1), len(block))
     if any(b != c for b, c in zip(block[first + 1 :], chunk[first + 1 :], strict=True)):
         return False

@@ -32,7 +32,7 @@ def node_name(link: bytes) -> str | None:
     if not link or len(link) > MAX_NAME:
         return None
     text = link.decode("utf-8", "surrogateescape")
-    whole = text in RESERVED
+    whole = text in RESERVED or set(text) == {"."}
     return "".join(_spell(c, escape=whole and i == 0) for i, c in enumerate(text))
 
 

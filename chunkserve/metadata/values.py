@@ -66,7 +66,7 @@ def array_json(values: np.ndarray) -> Json:
         data = values.astype(np.float64).tolist()
         return data if np.isfinite(values).all() else _finite(data)
     if kind == "c":
-        return array_json(values.view(values.real.dtype).reshape(*values.shape, 2))
+        return array_json(np.stack([values.real, values.imag], -1))
     if kind == "S":
         return _map(values, lambda item: decode_text(bytes(item)))
     if kind == "V":

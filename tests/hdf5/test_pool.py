@@ -279,9 +279,9 @@ def test_datasets_that_end_their_reader_are_left_alone_and_then_the_file(tmp_pat
     for i in range(3):
         assert chunk(3 + i)  # the others are still served
         (pid,) = reader_pids(store.readers)
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGSEGV)
         for _ in range(2):
-            with pytest.raises(Quarantined, match=rf"f\.h5:d{i} cannot be read: .*SIGKILL"):
+            with pytest.raises(Quarantined, match=rf"f\.h5:d{i} cannot be read: .*SIGSEGV"):
                 chunk(i)
         assert store.readers.deaths == i + 1  # the second time nobody tried
     with pytest.raises(Quarantined, match=r"f\.h5:d2"):
@@ -290,3 +290,28 @@ def test_datasets_that_end_their_reader_are_left_alone_and_then_the_file(tmp_pat
     assert store.readers.deaths == 3
     os.utime(path)
     assert chunk(0)  # another version, another try
+
+
+def test_a_reader_killed_from_outside_is_not_held_against_its_file(tmp_path: Path, open_store) -> None:
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file.create_dataset("x", data=np.arange(100), chunks=(50,), compression="gzip")
+    store = open_store(tmp_path, merge_below=0, shard_below=0)
+    store.key(3, ("f.h5", "x", "zarr.json"), wait=True)
+    (pid,) = reader_pids(store.readers)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(Busy, match=r"f\.h5:x could not be read: .*SIGKILL"):
+        store.key(3, ("f.h5", "x", "c", "0"), wait=True)
+    assert store.key(3, ("f.h5", "x", "c", "0"), wait=True).blob.size
+
+
+def test_a_reader_ended_by_somebody_else_is_not_the_fault_of_the_file(tmp_path: Path, open_store) -> None:
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file.create_dataset("d", data=np.arange(100), chunks=(50,), compression="gzip")
+        file["other"] = 1
+    store = open_store(tmp_path, merge_below=0, shard_below=0)
+    store.key(3, ("f.h5", "other", "zarr.json"), wait=True)
+    (pid,) = reader_pids(store.readers)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(Busy, match="SIGKILL"):
+        store.key(3, ("f.h5", "d", "c", "0"), wait=True)
+    assert store.key(3, ("f.h5", "d", "c", "0"), wait=True).blob.size
