@@ -104,7 +104,7 @@ class Elements:
         if not box.size:
             return np.zeros(box.shape + self.dims, self.dtype)
         values = _LAYOUTS[self.dataset.layout](self, box)
-        if not self.file.live:
+        if not self.file.swmr:
             self.file.local.check_unchanged()
         return values
 
@@ -237,14 +237,16 @@ class Elements:
     def raw_chunk(self, position: Shape) -> tuple[memoryview, int] | None:
         """A chunk's stored bytes and its filter mask, ``None`` if it is not stored.
 
-        Of a live file, the chunk is looked up again until it has not moved while it was read.
+        Of a SWMR file, the chunk is looked up again until it has not moved while it was read.
         """
         while True:
             ref = self.chunk_ref(position)
             if ref is None:
                 return None
             data = self.file.local.read(ref.offset, ref.length)
-            if not self.file.live or self.chunk_ref(position) == ref:
+            if not self.file.swmr:
+                self.file.local.check_unchanged()
+            if not self.file.swmr or self.chunk_ref(position) == ref:
                 return memoryview(data), self.mask_of(position, ref)
 
     def raw_chunks(self, box: Box) -> Iterator[tuple[Shape, tuple[memoryview, int] | None]]:

@@ -51,6 +51,9 @@ OBJECT_WEIGHT = 6
 DEADLY = 3
 """Datasets that may end their reader before the whole file is left alone."""
 
+QUIET = 0.25
+"""Share of the setting ``settle`` for which a file must not be written to before it is looked at."""
+
 KILLS = 8
 """Readers in a row that something ended by SIGKILL before the file is blamed: it may be want of memory elsewhere."""
 
@@ -95,7 +98,8 @@ class HdfFile:
         self.evicted = False
         block = self._superblock()
         self.swmr = block.swmr
-        self.live = block.writing or abs(time.time() - local.identity.mtime_ns / 1e9) < tools.settings.settle
+        self._marked = block.writing
+        self.live = block.writing or self._age() < tools.settings.settle
         seen = local.identity
         if self.swmr:
             self.version = digest("swmr", local.place.name, tools.byte_settings)
@@ -134,8 +138,30 @@ class HdfFile:
         if self.evicted:
             return False
         if self.local.is_current():
-            return True
+            return not self._has_settled()
         return self.swmr and self._follow_growth()
+
+    def _age(self) -> float:
+        """Seconds since it was written to; a time in the future counts like one in the past."""
+        return abs(time.time() - self.local.identity.mtime_ns / 1e9)
+
+    def _has_settled(self) -> bool:
+        """Whether it was live and no longer is: it is to be opened anew, and kept."""
+        return self.live and not self._marked and self._age() >= self.tools.settings.settle
+
+    def _await_quiet(self) -> None:
+        """Wait until a live file was not written to for a moment.
+
+        HDF5 moves chunks before it writes down where to. As long as it is busy, an index may lead to another chunk's
+        bytes; a look at the index and the bytes, both while it is quiet, is of one state.
+
+        Raises:
+            SourceChanged: It was written to since it was opened.
+        """
+        left = QUIET * self.tools.settings.settle - self._age()
+        if left > 0:
+            time.sleep(left)
+        self.local.check_unchanged()
 
     def _follow_growth(self) -> bool:
         fresh = self.local.stat()
@@ -223,6 +249,8 @@ class HdfFile:
         for known in (subject, "structure"):
             if known in self._quarantine:
                 raise self._quarantine[known]
+        if self.live and not self.swmr:
+            self._await_quiet()
         try:
             answer = self.tools.readers.call(self, task, kind)
         except ReaderDied as death:
@@ -239,7 +267,10 @@ class HdfFile:
                 self._quarantine["structure"] = reason
             raise reason from None
         except ReaderRefused as refusal:
-            raise self._refusal(refusal, subject) from None
+            error = self._refusal(refusal, subject)
+            if isinstance(error, Unreadable | Corrupt | NotFound) and (self.live or not self.is_current()):
+                raise SourceChanged(f"{error} (it is being written)") from None
+            raise error from None
         self._kills = 0
         return answer
 

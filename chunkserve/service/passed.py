@@ -10,7 +10,7 @@ from chunkserve.codecs import blosc2chunk, rehead
 from chunkserve.codecs.checksum import check_fletcher32
 from chunkserve.codecs.filters import FLETCHER32, active
 from chunkserve.codecs.frame import CannotReframe, Frame
-from chunkserve.errors import Corrupt
+from chunkserve.errors import Corrupt, SourceChanged
 from chunkserve.grid import Shape, grid_shape, number, position_of
 from chunkserve.metadata.present import pipeline_of
 from chunkserve.service.blob import Piece, Stored
@@ -93,7 +93,10 @@ class PassedChunks:
         if stored is None:
             raise CannotReframe("the chunk is gone")
         raw, mask = stored
-        return (self._frame(raw, mask).assemble(raw),)
+        try:
+            return (self._frame(raw, mask).assemble(raw),)
+        except Corrupt as error:
+            raise SourceChanged(f"{self.elements.path}: chunk {position} is being written: {error}") from None
 
     def lazy_pieces(self, position: Shape, ref: ChunkRef, length: int) -> tuple[Piece, ...]:
         """A chunk whose frame has a known ``length``; checked when it is first read.
