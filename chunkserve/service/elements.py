@@ -180,7 +180,7 @@ class Elements:
     def by_reader(self, box: Box) -> np.ndarray:
         """Elements converted (and decoded) by libhdf5 in a reader process."""
         path = self.file.structure().path_of(self.number)
-        twice = bool(self.dataset.filters) and (not decodes(self.dataset.filters) or self._snappy())
+        twice = bool(self.dataset.filters) and (self.objects or not decodes(self.dataset.filters) or self._snappy())
         task = wire.Task(read=wire.Read(path, box.start, box.shape, twice))
         try:
             values = self.file.ask(task, wire.Values, self.path.split(":/", 1)[1])
@@ -305,9 +305,9 @@ def _runs(found: list[tuple[ChunkRef, Shape]]) -> Iterator[list[tuple[ChunkRef, 
 
 def _chunked(e: Elements, box: Box) -> np.ndarray:
     pipeline = pipeline_of(e.dataset)
-    if not decodes(e.dataset.filters):
+    if not decodes(e.dataset.filters) or e.objects:  # objects have another size in the file than in memory
         return e.by_reader(box)
-    if e.objects or not is_exact(e.dataset.type):
+    if not is_exact(e.dataset.type):
         _verify(e, box, pipeline)
         return e.by_reader(box)
     try:
