@@ -1,6 +1,5 @@
 """Describe one object: a dataset's header or a group's links, without following anything out of the file."""
 
-import ctypes
 import struct
 from collections.abc import Callable
 from typing import Literal
@@ -13,7 +12,9 @@ from chunkserve.codecs.filters import BLOSC2
 from chunkserve.datatypes import DataType, has_objects, is_exact, numpy_dtype
 from chunkserve.errors import Corrupt
 from chunkserve.hdf5.attributes import read_attributes
+from chunkserve.hdf5.capi import fill_bytes, has_plain_edges
 from chunkserve.hdf5.faults import raise_storage_fault
+from chunkserve.hdf5.origins import origins_of
 from chunkserve.hdf5.types import describe_type
 from chunkserve.model import Dataset, ExternalSegment, Fill, Filter, Group, Layout, Link, Mapping, Selection
 
@@ -27,7 +28,6 @@ BLOCK_PROBES = 4
 """Blosc2 chunks looked into for their block shape."""
 
 UNLIMITED = 2**64 - 1  # H5S_UNLIMITED as h5py returns it
-_PLAIN_EDGES = 0x0002  # H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS
 
 _LAYOUT: dict[int, Layout] = {h5d.CHUNKED: "chunked", h5d.CONTIGUOUS: "contiguous", h5d.COMPACT: "compact"}
 _FILL_TIME: dict[int, Literal["alloc", "never", "ifset"]] = {
@@ -66,7 +66,7 @@ def describe_dataset(dataset: h5d.DatasetID, max_attribute: int) -> Dataset:
         offset=dataset.get_offset() if layout == "contiguous" and shape is not None else None,
         stored=dataset.get_storage_size() if layout in ("contiguous", "compact") else 0,
         blocks=_blocks(dataset) if any(stage.id == BLOSC2 for stage in filters) else (),
-        plain_edges=chunked and _plain_edges(plist),
+        plain_edges=chunked and has_plain_edges(plist),
         mappings=mappings,
         external=_external(plist) if layout == "external" else (),
         notes=notes,
@@ -116,14 +116,9 @@ def _fill(plist: h5p.PropDCID, tid: h5t.TypeID, t: DataType) -> Fill:
         plist.get_fill_value(value)
     except (TypeError, ValueError, RuntimeError, OSError):
         # numpy has no HDF5 type for it (a tagged datetime, say): take the value as it is stored
-        raw = _raw_fill(plist, tid, t.size) if is_exact(t) else None
+        raw = fill_bytes(plist, tid, t.size) if is_exact(t) else None
         return Fill(raw, user_defined=True, time=time)
     return Fill(value.tobytes(), user_defined=True, time=time)
-
-
-def _raw_fill(plist: h5p.PropDCID, tid: h5t.TypeID, size: int) -> bytes | None:
-    buffer = ctypes.create_string_buffer(size)
-    return buffer.raw if _library().H5Pget_fill_value(_hid(plist), _hid(tid), buffer) >= 0 else None
 
 
 def _external(plist: h5p.PropDCID) -> tuple[ExternalSegment, ...]:
@@ -133,41 +128,24 @@ def _external(plist: h5p.PropDCID) -> tuple[ExternalSegment, ...]:
 
 def _blocks(dataset: h5d.DatasetID) -> tuple[int, ...]:
     """The block shape of the first stored chunk that tells it. A dataset's chunks share it, as a rule."""
-    origins: list[tuple[int, ...]] = []
+    reported: list[tuple[int, ...]] = []
 
     def first(info: h5d.StoreInfo) -> int | None:
-        origins.append(info.chunk_offset)
-        return 1 if len(origins) == BLOCK_PROBES else None  # anything but None ends the iteration
+        reported.append(info.chunk_offset)
+        return 1 if len(reported) == BLOCK_PROBES else None  # anything but None ends the iteration
 
     dataset.chunk_iter(first)
-    for origin in origins:
+    chunks = np.array(dataset.get_create_plist().get_chunk(), np.uint64)
+    places = np.array(reported, np.uint64).reshape(-1, len(chunks)) // chunks
+    for origin in origins_of(dataset).meant(places) * chunks:
         try:
-            shapes = block_shape(memoryview(dataset.read_direct_chunk(origin)[1]))
+            shapes = block_shape(memoryview(dataset.read_direct_chunk(tuple(origin.tolist()))[1]))
         except (Corrupt, struct.error, RuntimeError, OSError) as error:
             raise_storage_fault(error)
             continue
         if shapes is not None:
             return shapes[1]
     return ()
-
-
-def _plain_edges(plist: h5p.PropDCID) -> bool:
-    options = ctypes.c_uint(0)
-    return _library().H5Pget_chunk_opts(_hid(plist), ctypes.byref(options)) >= 0 and bool(options.value & _PLAIN_EDGES)
-
-
-def _hid(identifier: object) -> ctypes.c_int64:
-    return ctypes.c_int64(identifier.id)  # type: ignore[attr-defined]  # every h5py identifier has one
-
-
-_loaded: list[ctypes.CDLL] = []
-
-
-def _library() -> ctypes.CDLL:
-    """The libhdf5 that h5py itself loaded, for the calls h5py does not wrap."""
-    if not _loaded:
-        _loaded.append(ctypes.CDLL(h5p.__file__))  # symbols are found in what it depends on
-    return _loaded[0]
 
 
 def _mappings(plist: h5p.PropDCID) -> tuple[tuple[Mapping, ...], tuple[str, ...]]:

@@ -6,6 +6,7 @@ import numpy as np
 from h5py import h5d, h5f
 
 from chunkserve.chunkindex import pack
+from chunkserve.hdf5.origins import Origins, origins_of
 from chunkserve.hdf5.scan import open_object
 from chunkserve.wire import Index, Located, Lookup
 
@@ -38,7 +39,8 @@ def chunk_table(file: h5f.FileID, task: Index) -> bytes:
 
     if all(grid):
         dataset.chunk_iter(collect)
-    where = np.array(origins, dtype=np.uint64).reshape(-1, len(chunks)) // np.array(chunks, dtype=np.uint64)
+    reported = np.array(origins, dtype=np.uint64).reshape(-1, len(chunks)) // np.array(chunks, dtype=np.uint64)
+    where = origins_of(dataset).meant(reported)
     inside = (where < np.array(grid, dtype=np.uint64)).all(axis=1)  # chunks left over from a larger extent
     numbers = np.ravel_multi_index(tuple(where[inside].astype(np.int64).T), grid) if inside.any() else array("Q")
     columns = (np.array(column)[inside] for column in (offsets, lengths, masks))
@@ -50,13 +52,18 @@ def locate(file: h5f.FileID, task: Lookup) -> Located:
     dataset = open_dataset(file, task.path)
     dataset.refresh()
     shape = tuple(dataset.get_space().get_simple_extent_dims())
-    return Located(shape, tuple(_where(dataset, shape, origin) for origin in task.origins))
+    mapping = origins_of(dataset)
+    return Located(shape, tuple(_where(dataset, shape, mapping, origin) for origin in task.origins))
 
 
-def _where(dataset: h5d.DatasetID, shape: tuple[int, ...], origin: tuple[int, ...]) -> tuple[int, int, int] | None:
+def _where(
+    dataset: h5d.DatasetID, shape: tuple[int, ...], mapping: Origins, origin: tuple[int, ...]
+) -> tuple[int, int, int] | None:
     if any(at >= n for at, n in zip(origin, shape, strict=True)):
         return None
-    info = dataset.get_chunk_info_by_coord(origin)
+    chunks = dataset.get_create_plist().get_chunk()
+    place = mapping.reported(tuple(at // c for at, c in zip(origin, chunks, strict=True)))
+    info = dataset.get_chunk_info_by_coord(tuple(at * c for at, c in zip(place, chunks, strict=True)))
     if info.byte_offset is None or not info.size:
         return None
     return info.byte_offset, info.size, info.filter_mask

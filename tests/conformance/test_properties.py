@@ -15,7 +15,7 @@ import hdf5plugin
 import numpy as np
 import pytest
 import zarr
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, currently_in_test_context, event, given, settings
 from hypothesis import strategies as st
 
 import chunkserve
@@ -205,7 +205,8 @@ def read(
     """Compare the whole and parts of it."""
     with chunkserve.open_store(path, zarr_format=zarr_format, settle=0.0, **thresholds) as store:
         array = zarr.open_array(store, path="x", mode="r", zarr_format=zarr_format)
-        event(store.door.chunks(zarr_format, ("a.h5", "x"), wait=True).presentation.plan.value)
+        if currently_in_test_context():
+            event(store.door.chunks(zarr_format, ("a.h5", "x"), wait=True).presentation.plan.value)
         whole = np.asarray(array[()] if array.ndim == 0 else array[...])
         assert_same(whole, want, f"format {zarr_format}")
         for part in selections:
@@ -220,7 +221,11 @@ def test_any_dataset_reads_as_h5py_reads_it(data: st.DataObject) -> None:
     check(plan, data.draw(st.sampled_from(THRESHOLDS)), selections)
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: format 2: text in records that are not stored reads as '0' in zarr-python")
+@pytest.mark.xfail(
+    zarr.__version__.startswith("3.1."),
+    strict=True,
+    reason="BUG: format 2: text in records that are not stored reads as '0' in zarr-python 3.1",
+)
 def test_records_that_are_not_stored_have_empty_text(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("x", (5,), RECORD)
@@ -273,3 +278,31 @@ def test_any_mosaic_of_sources_reads_as_h5py_composes_it(data: st.DataObject) ->
         for zarr_format in (3, 2):
             with chunkserve.open_store(path, zarr_format=zarr_format, settle=0.0, **thresholds) as store:
                 assert_same(zarr.open_array(store, path="x", mode="r", zarr_format=zarr_format)[...], want)
+
+
+@pytest.mark.parametrize("libver", ["earliest", "v110", "latest"])
+@pytest.mark.parametrize(
+    ("shape", "maxshape", "chunks"),
+    [
+        ((9, 14), (None, 20), (2, 3)),
+        ((9, 14), (None, None), (2, 3)),
+        ((9, 14), (9, None), (2, 3)),
+        ((9, 14), (20, None), (2, 3)),
+        ((4, 6, 5), (4, None, 7), (2, 3, 2)),
+        ((4, 6, 5), (9, 9, None), (2, 3, 2)),
+    ],
+    ids=str,
+)
+def test_any_axis_may_be_the_unlimited_one(
+    tmp_path: Path,
+    libver: str,
+    shape: tuple[int, ...],
+    maxshape: tuple[int | None, ...],
+    chunks: tuple[int, ...],
+) -> None:
+    want = np.arange(np.prod(shape)).reshape(shape)
+    with h5py.File(tmp_path / "a.h5", "w", libver=libver) as file:
+        file.create_dataset("x", data=want, maxshape=maxshape, chunks=chunks)
+    for zarr_format in (3, 2):
+        read(tmp_path / "a.h5", zarr_format, want, {"merge_below": 0, "shard_below": 0}, [])
+        read(tmp_path / "a.h5", zarr_format, want, {}, [])
