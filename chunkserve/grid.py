@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 Shape = tuple[int, ...]
 
+UNBOUNDED = 2**62
+"""The extent of an axis that may grow without limit. Divides evenly by many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Box:

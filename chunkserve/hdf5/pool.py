@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -253,14 +254,12 @@ class Readers:
         """The wait status of a reader that ended, ``None`` if nobody knows."""
         deadline = time.monotonic() + 1.0
         with self._lock:
-            while pid not in self._ended and self._control is not None and time.monotonic() < deadline:
-                self._control.settimeout(0.1)
-                try:
-                    message = receive(self._control)
-                except OSError:
-                    continue
-                finally:
-                    self._control.settimeout(START_TIMEOUT)
+            while pid not in self._ended and self._control is not None:
+                waiting = select.poll()
+                waiting.register(self._control, select.POLLIN)
+                if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                    break
+                message = receive(self._control)
                 if message is None:
                     break
                 words = bytes(message[0]).split()

@@ -3,6 +3,7 @@
 A pure decision from the dataset's header, so that metadata cost no look at the data.
 """
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -25,7 +26,7 @@ from chunkserve.codecs.filters import (
     describe,
 )
 from chunkserve.codecs.rehead import Pipeline
-from chunkserve.grid import Shape, grid_shape, grow, row_chunk
+from chunkserve.grid import UNBOUNDED, Shape, grid_shape, grow, row_chunk
 from chunkserve.metadata.keys import Format
 from chunkserve.metadata.served import Served
 from chunkserve.model import Dataset
@@ -149,10 +150,14 @@ def decoded(shape: Shape, chunk: Shape, served: Served, why: str) -> Presentatio
     return Presentation(shape, chunk, "blosc", Plan.DECODED, why, blosc=blosc)
 
 
-def merged(shape: Shape, chunk: Shape, served: Served, limits: Thresholds, why: str) -> Presentation:
-    """A presentation whose chunks are many small ones put together."""
-    joined = grow(shape, chunk, item_bytes(served), limits.target_chunk)
-    return decoded(shape, joined, served, why)
+def greatest(dataset: Dataset, shape: Shape) -> Shape:
+    """The extent that a Zarr array of a dataset can grow to.
+
+    How chunks are joined and cut follows from it, not from the extent of the day: who opened an array while it was
+    being written goes on reading with the chunk shape of then.
+    """
+    limits = (UNBOUNDED if n is None else n for n in dataset.maxshape)
+    return tuple(max(pair) for pair in itertools.zip_longest(shape, limits, fillvalue=0))
 
 
 def _typesize(itemsize: int) -> int:
@@ -162,19 +167,20 @@ def _typesize(itemsize: int) -> int:
 def _chunked(dataset: Dataset, served: Served, shape: Shape, zarr_format: Format, limits: Thresholds) -> Presentation:
     chunk = dataset.chunks + served.dims
     nbytes = math.prod(chunk) * item_bytes(served)
-    several = math.prod(grid_shape(shape, chunk)) > 1
+    room = greatest(dataset, shape)
+    several = math.prod(grid_shape(room, chunk)) > 1
     plain = _passed(dataset, served, shape, chunk)
     if plain.plan is Plan.BLOCKS:
         return _blocks(dataset, served, plain, limits)
     if plain.plan is Plan.REFUSED:
         return plain
     if several and nbytes < limits.merge_below:
-        joined = grow(shape, chunk, item_bytes(served), limits.target_chunk)
+        joined = grow(room, chunk, item_bytes(served), limits.target_chunk)
         why = f"chunks of {nbytes} bytes are merged"
         return decoded(shape, joined, served, why if plain.plan is not Plan.DECODED else f"{plain.why}; {why}")
     if not several or nbytes > limits.shard_below or plain.plan is Plan.DECODED:
         return _within(plain, nbytes, limits)
-    joined = grow(shape, chunk, item_bytes(served), limits.target_chunk)
+    joined = grow(room, chunk, item_bytes(served), limits.target_chunk)
     if zarr_format == 2 or served.kind == "struct":  # zarr-python 3.1 cannot hash a structured fill value in a shard
         why = "format 2 has no shards" if zarr_format == 2 else "records are not sharded"
         return decoded(shape, joined, served, f"chunks of {nbytes} bytes are merged, {why}")

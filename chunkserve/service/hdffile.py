@@ -51,8 +51,8 @@ OBJECT_WEIGHT = 6
 DEADLY = 3
 """Datasets that may end their reader before the whole file is left alone."""
 
-QUIET = 0.25
-"""Share of the setting ``settle`` for which a file must not be written to before it is looked at."""
+QUIET = 0.5
+"""Seconds for which a file must not be written to before it is looked at; a quarter of ``settle`` if that is less."""
 
 KILLS = 8
 """Readers in a row that something ended by SIGKILL before the file is blamed: it may be want of memory elsewhere."""
@@ -158,7 +158,7 @@ class HdfFile:
         Raises:
             SourceChanged: It was written to since it was opened.
         """
-        left = QUIET * self.tools.settings.settle - self._age()
+        left = min(QUIET, self.tools.settings.settle / 4) - self._age()
         if left > 0:
             time.sleep(left)
         self.local.check_unchanged()

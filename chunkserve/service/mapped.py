@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from chunkserve.cache.recent import Recent
 from chunkserve.errors import MissingSource, NotFound
-from chunkserve.grid import Shape, chunk_box, grid_shape, row_chunk, whole
+from chunkserve.grid import Shape, chunk_box, grid_shape, grow, row_chunk, whole
 from chunkserve.metadata.keys import Format
 from chunkserve.metadata.mappings import Axes, Indices, cut
-from chunkserve.metadata.present import Plan, Presentation, Thresholds, decoded, item_bytes, merged, present
+from chunkserve.metadata.present import Plan, Presentation, Thresholds, decoded, greatest, item_bytes, present
 from chunkserve.metadata.served import Served
 from chunkserve.service.elements import Elements
 from chunkserve.service.passed import PassedChunks
@@ -26,6 +26,7 @@ def present_virtual(
     """Present a virtual dataset with its sources' chunks, if the first readable source shows that they line up."""
     exact = replace(served, exact=served.why != "field of a compound")
     why = "no source is readable"
+    room = greatest(elements.dataset, shape)
     for axes in elements.layout.axes[:PROBED_SOURCES]:
         try:
             source = elements.sources.open(elements.file, axes.file, axes.dataset)
@@ -36,13 +37,14 @@ def present_virtual(
             why = "chunks of the sources do not line up"
             break
         nbytes = math.prod(chunk) * item_bytes(served)
-        if nbytes < limits.merge_below and math.prod(grid_shape(shape, chunk)) > 1:
-            return merged(shape, chunk, served, limits, f"chunks of {nbytes} bytes are merged")
+        if nbytes < limits.merge_below and math.prod(grid_shape(room, chunk)) > 1:
+            joined = grow(room, chunk, item_bytes(served), limits.target_chunk)
+            return decoded(shape, joined, served, f"chunks of {nbytes} bytes are merged")
         theirs = _passed_form(source, exact, zarr_format, limits)
         if exact.exact and source.dataset.type == elements.dataset.type and theirs.plan in PASSED:
             return replace(theirs, shape=shape, chunk=chunk, plan=Plan.MAPPED)
         return decoded(shape, chunk, served, theirs.why or "the sources' chunks cannot be passed on")
-    return decoded(shape, row_chunk(shape, item_bytes(served), limits.target_chunk), served, why)
+    return decoded(shape, row_chunk(room, item_bytes(served), limits.target_chunk), served, why)
 
 
 def _passed_form(source: Elements, served: Served, zarr_format: Format, limits: Thresholds) -> Presentation:

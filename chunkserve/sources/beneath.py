@@ -18,10 +18,13 @@ _libc.syscall.restype = ctypes.c_long
 
 def has_openat2() -> bool:
     """Whether the kernel offers openat2 (Linux 5.6) and no sandbox forbids it."""
+    root = os.open("/", os.O_PATH)
     try:
-        os.close(_openat2(os.open("/", os.O_PATH), b".", os.O_PATH))
+        os.close(_openat2(root, b".", os.O_PATH))
     except OSError:
         return False
+    finally:
+        os.close(root)
     return True
 
 

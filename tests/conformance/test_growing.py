@@ -159,7 +159,6 @@ def test_a_swmr_file_is_read_as_it_grows(tmp_path: Path, serve: Serve, write: Wr
     watch(serve(tmp_path), zarr_format, NAMES, write("swmr"))
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: how small chunks are joined changes with the extent of a growing dataset")
 @pytest.mark.parametrize("name", JOINED)
 def test_small_chunks_of_a_swmr_file_are_read_as_it_grows(
     tmp_path: Path, serve: Serve, write: Write, zarr_format: Format, name: str

@@ -110,7 +110,8 @@ def test_zarrs_own_class_spells_a_v3_document_the_same(served: Served, encoding)
     mine = array_v3(view_of(served, encoding))
     theirs = json.loads(json.dumps(ArrayV3Metadata.from_dict(dict(mine)).to_dict()))
     assert theirs.keys() - {"storage_transformers"} == mine.keys()
-    for key in mine.keys() - {"codecs", "data_type"}:
+    records = served.kind == "struct"  # zarr-python 3.4 spells out what 3.1 gives, and both read, as base64
+    for key in mine.keys() - {"codecs", "data_type"} - ({"fill_value"} if records else set()):
         assert theirs[key] == mine[key], key
     again = ArrayV3Metadata.from_dict(theirs)
     assert again == ArrayV3Metadata.from_dict(dict(mine))
@@ -132,7 +133,7 @@ def test_a_shard_has_its_index_at_the_end_and_the_codecs_of_its_chunks() -> None
     metadata = ArrayV3Metadata.from_dict(dict(sharded))
     (codec,) = metadata.codecs
     assert (metadata.shards, metadata.chunks, codec.chunk_shape) == (CHUNK, (1, 3), (1, 3))
-    assert codec.index_location.value == "end"
+    assert codec.to_dict()["configuration"]["index_location"] == "end"
     assert sharded["codecs"][0]["configuration"]["codecs"] == plain
 
 
@@ -161,7 +162,8 @@ def test_the_blosc_configuration_is_the_same_in_both_formats(cname, shuffle) -> 
     view = replace(view, presentation=replace(view.presentation, encoding="blosc", blosc=Blosc(cname, shuffle, 5, 4)))
     codec = ArrayV3Metadata.from_dict(dict(array_v3(view))).codecs[-1]
     old = ArrayV2Metadata.from_dict(dict(array_v2(view))).compressor
-    assert (codec.cname.value, codec.shuffle.value, codec.typesize) == (cname, shuffle, 4)
+    written = codec.to_dict()["configuration"]
+    assert (written["cname"], written["shuffle"], written["typesize"]) == (cname, shuffle, 4)
     assert (old.cname, old.shuffle) == (cname, {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}[shuffle])
 
 

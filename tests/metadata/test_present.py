@@ -223,3 +223,14 @@ def test_every_presentation_is_a_grid_that_zarr_accepts(data: st.DataObject) -> 
         assert found.inner_count == math.prod(found.chunk) // math.prod(chunks)
     if found.plan is Plan.DECODED:
         assert found.encoding == "blosc"
+
+
+@pytest.mark.parametrize("chunks", [(16, 16), (128, 128), (1, 64)], ids=str)
+@pytest.mark.parametrize("maxshape", [(None, 512), (512, None), (None, None), (4096, 4096)], ids=str)
+@pytest.mark.parametrize("zarr_format", [3, 2])
+def test_how_chunks_are_joined_does_not_change_as_a_dataset_grows(chunked, chunks, maxshape, zarr_format) -> None:
+    grown = [
+        verdict(chunked(chunks, shape=shape, maxshape=maxshape, **GZIP), zarr_format)
+        for shape in ((0, 0), chunks, (300, 300), (512, 512))
+    ]
+    assert len({(found.chunk, found.inner, found.plan) for found in grown}) == 1

@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 from chunkserve.errors import MissingSource
-from chunkserve.hdf5.describe import _hid, _library
+from chunkserve.hdf5.capi import _hid, _library
 
 from .conftest import verdict
 
