@@ -1,6 +1,7 @@
 """Processes: sockets opened once, a worker forked for each, workers replaced when they die or on SIGHUP."""
 
 import contextlib
+import ctypes
 import logging
 import os
 import resource
@@ -24,6 +25,8 @@ GRACE = 10
 QUICK = 1.0
 MOST_QUICK_DEATHS = 5
 """Workers that die within QUICK seconds of their start, in a row, before the server gives up (with status 1)."""
+
+_PR_SET_PDEATHSIG = 1
 
 log = logging.getLogger("chunkserve.server")
 
@@ -130,6 +133,7 @@ class Supervisor:
         self._fork(sock)
 
     def _fork(self, sock: socket.socket) -> None:
+        supervisor = os.getpid()
         pid = os.fork()
         if pid:
             self._workers[pid] = sock, time.monotonic()
@@ -139,6 +143,7 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            _end_with(supervisor)
             self.run(sock)
             status = 0
         except KeyboardInterrupt:
@@ -173,6 +178,13 @@ class Supervisor:
         for pid in self._workers:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel send SIGTERM when the parent is gone, however it went: nobody else would ever stop us."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        raise KeyboardInterrupt
 
 
 def _how(status: int) -> str:

@@ -253,9 +253,10 @@ class Running:
 
     def clean_up(self) -> None:
         """Leave nothing to the next test."""
-        for pid in self.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        while found := self.processes():  # one may be born while others are counted
+            for pid in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         self.process.communicate()
 
 
@@ -399,6 +400,14 @@ def test_an_idle_connection_does_not_keep_it_from_ending(folder: Path, start: St
     assert running.end(signal.SIGTERM)[0] == 0
     assert time.monotonic() - began < 8
     connection.close()
+
+
+def test_no_process_outlives_a_killed_supervisor(folder: Path, start: Start) -> None:
+    running = start("serve", folder, "--port=0", "--workers=2")
+    url = running.start()
+    assert get(f"{url}/healthz")
+    running.process.kill()
+    assert eventually(lambda: not running.processes())
 
 
 def test_no_process_outlives_a_killed_supervisor_and_its_workers(folder: Path, tmp_path: Path, start: Start) -> None:
