@@ -10,6 +10,7 @@ from starlette.routing import Route
 from chunkserve.faces.asgi import Faces
 from chunkserve.faces.files import FileFace
 from chunkserve.faces.home import home
+from chunkserve.faces.ome import OmeFace
 from chunkserve.faces.ops import healthz, not_found, readyz
 from chunkserve.faces.refs import ReferenceFace
 from chunkserve.faces.respond import Face, Policy, Responder
@@ -35,6 +36,8 @@ def build(settings: Settings, paths: tuple[str, ...]) -> Faces:
     faces: Mapping[bytes, Face] = {
         b"zarr": ZarrFace(store, respond, 3),
         b"zarr2": ZarrFace(store, respond, 2),
+        b"ome": OmeFace(store, respond, 3),
+        b"ome2": OmeFace(store, respond, 2),
         b"files": FileFace(store, respond),
         b"refs": ReferenceFace(store, respond, settings.public_url),
     }
@@ -52,4 +55,4 @@ def build(settings: Settings, paths: tuple[str, ...]) -> Faces:
 
     others = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: not_found, 405: not_found})
     others.state.store = store
-    return Faces(faces, others, respond, threads)
+    return Faces(faces, others, respond, threads, settings.wait)

@@ -250,7 +250,8 @@ def finish(partial: Partial, dtype: np.dtype[Any], invalid: object) -> np.ndarra
 
 def _divisors(partial: Partial) -> np.ndarray:
     counts = cell_sizes(partial) if partial.counts is None else partial.counts
-    return np.maximum(counts, 1)
+    found: np.ndarray = np.maximum(counts, 1)
+    return found
 
 
 def _float_mean(partial: Partial) -> np.ndarray:

@@ -28,7 +28,7 @@ from chunkserve.pyramid.plan import plan
 from chunkserve.service.blockfile import Block, Range, dump, load
 from chunkserve.service.validity import Validity
 from chunkserve.service.zarrarray import ZarrArray
-from chunkserve.versions import digest
+from chunkserve.versions import combined, digest
 
 KIND = "pyramid-1"
 """Part of every name on disk; the number changes with what levels are."""
@@ -62,6 +62,7 @@ class Pyramid:
         method: How voxels are put together.
         dtype: Of all levels.
         tag: Names it in caches and ETags.
+        live: A file it draws from is being written: nothing is kept.
         same: Level 0 is the array as it is served, chunk by chunk.
     """
 
@@ -85,13 +86,20 @@ class Pyramid:
         self.dtype = _dtype(view.dtype, self.source_dtype)
         self.same = self.dtype == self.source_dtype and served.kind != "complex"
         self.plan = plan(shape, view.axes or halved, array.elements.dataset.chunks or _rows(array), self.dtype.itemsize)
-        self.tag = digest(KIND, array.version, array.node.path, self.plan, self.method, self.dtype.str, validity.key)
+        elements = array.elements
+        outside = elements.dataset.layout in ("virtual", "external")
+        self._sources = tuple(elements.files(whole(elements.shape))) if outside else array.files
+        self.live = array.live or any(file.live for file in self._sources)
+        sources = combined(sorted(file.version for file in self._sources))
+        self.tag = digest(
+            KIND, array.version, sources, array.node.path, self.plan, self.method, self.dtype.str, validity.key
+        )
         self._memory = array.context.memory
         self._tools = array.context.tools
 
     def is_current(self) -> bool:
-        """Whether the source is still what it was."""
-        return self.array.is_current()
+        """Whether the source is still what it was. One that is being written never is."""
+        return not self.live and self.array.is_current() and all(file.is_current() for file in self._sources)
 
     # ----------------------------------------------------------------- levels
 
@@ -131,12 +139,12 @@ class Pyramid:
 
     def known(self, level: int, position: Shape) -> bytes | None:
         """A chunk that is in memory."""
-        return self._memory.get((self.tag, level, position))
+        return None if self.live else self._memory.get((self.tag, level, position))
 
     def kept(self, level: int, position: Shape) -> bytes | None:
         """A chunk that is in memory or on disk."""
         found = self.known(level, position)
-        if found is None:
+        if found is None and not self.live:
             found = self.levels.get(self.tag, level, position)
             if found is not None:
                 self._memory.put((self.tag, level, position), found, len(found))
@@ -170,7 +178,7 @@ class Pyramid:
         return self._missing(at, self.plan.block_of(level, position), limit)
 
     def _missing(self, level: int, position: Shape, limit: int) -> int:
-        if self.levels.has_block(self.tag, level, position) or self._memory.get((self.tag, "block", level, position)):
+        if self._has_block(level, position):
             return 0
         if level == self.plan.first:
             return self.plan.source_box(level, position).size * self.source_dtype.itemsize
@@ -181,9 +189,15 @@ class Pyramid:
                 break
         return total
 
+    def _has_block(self, level: int, position: Shape) -> bool:
+        if self.live:
+            return False
+        in_memory = self._memory.get((self.tag, "block", level, position)) is not None
+        return in_memory or self.levels.has_block(self.tag, level, position)
+
     def missing_blocks(self, level: int, position: Shape) -> Iterator[Shape]:
         """Positions of the blocks of the first kind that a block still needs."""
-        if self.levels.has_block(self.tag, level, position):
+        if self._has_block(level, position):
             return
         if level == self.plan.first:
             yield position
@@ -196,7 +210,7 @@ class Pyramid:
     def block(self, level: int, position: Shape) -> Block:
         """A block's partial, made now if need be; its chunks are then kept."""
         found = self._kept_block(level, position)
-        if found is None:
+        if found is None and not self.live:
             self._chunks_of(level, position)
             found = self._kept_block(level, position)
         if found is None:  # neither memory nor disk had room
@@ -204,6 +218,8 @@ class Pyramid:
         return found
 
     def _kept_block(self, level: int, position: Shape) -> Block | None:
+        if self.live:
+            return None
         data = self._memory.get((self.tag, "block", level, position))
         if data is None:
             data = self.levels.block(self.tag, level, position)
@@ -211,6 +227,8 @@ class Pyramid:
 
     def _chunks_of(self, level: int, position: Shape) -> dict[tuple[int, Shape], bytes]:
         """Make a block, unless somebody else has meanwhile; the chunks it yields."""
+        if self.live:
+            return self._make(level, position)[1]
         key = (self.tag, level, position)
         return self._tools.flight.run(("block", *key), lambda: self._make_alone(level, position))
 
@@ -256,7 +274,7 @@ class Pyramid:
             partial, seen = self._joined(level, position)
             partial = halve(partial)
             chunks = self._encoded(partial, level, level, position)
-        if not self.is_current():
+        if not self.live and not self.is_current():
             raise SourceChanged(f"{self.array.node.path} changed while a level was made")
         return Block(partial, seen), chunks
 
@@ -290,13 +308,16 @@ class Pyramid:
         origin = tuple(a * f for a, f in zip(block.start, up, strict=True))
         found = {}
         for where, box in self.plan.chunks_in(at, level, position):
-            part = values[box.slices(origin)]
-            if part.shape != self.plan.chunk:
-                whole_chunk = np.zeros(self.plan.chunk, self.dtype)
-                whole_chunk[tuple(slice(0, n) for n in part.shape)] = part
-                part = whole_chunk
-            found[at, where] = encode.blosc_zstd(part)
+            found[at, where] = encode.blosc_zstd(self.padded(values[box.slices(origin)]))
         return found
+
+    def padded(self, values: np.ndarray) -> np.ndarray:
+        """A whole chunk of a level, from the part of it that is within the level."""
+        if values.shape == self.plan.chunk:
+            return values
+        out = np.zeros(self.plan.chunk, self.dtype)
+        out[tuple(slice(0, n) for n in values.shape)] = values
+        return out
 
     def _publish(self, level: int) -> None:
         """Tell other readers of the cache folder about levels of which every chunk is there."""
@@ -327,11 +348,11 @@ class Pyramid:
         box = chunk_box(position, self.plan.chunk)
         inside = box.clip(whole(self.plan.shape))
         assert inside is not None
-        out = np.zeros(self.plan.chunk, self.dtype)
         with np.errstate(invalid="ignore"):
-            out[inside.slices(box.start)] = self.source(inside)
-        data = encode.blosc_zstd(out)
-        self._memory.put((self.tag, 0, position), data, len(data))
+            values = self.source(inside).astype(self.dtype, copy=False)
+        data = encode.blosc_zstd(self.padded(values))
+        if not self.live:
+            self._memory.put((self.tag, 0, position), data, len(data))
         return data
 
     def region(self, level: int, box: Box) -> np.ndarray:

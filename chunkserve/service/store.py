@@ -25,6 +25,7 @@ from chunkserve.service.documents import Documents, Made
 from chunkserve.service.files import Files
 from chunkserve.service.hdffile import HdfFile, Tools
 from chunkserve.service.nodes import Node, Nodes, is_hidden, named_links
+from chunkserve.service.pyramids import Pyramids
 from chunkserve.service.references import references
 from chunkserve.service.zarrarray import Context, ZarrArray
 from chunkserve.settings import Settings, clean_environment
@@ -101,12 +102,14 @@ class Store:
             2: Documents(self.context, 2, settings.consolidate),
             3: Documents(self.context, 3, settings.consolidate),
         }
+        self.pyramids = Pyramids(self.context, settings)
         self._arrays: Recent[Chunks] = Recent(HANDLES)
         self._closures: Recent[Closure] = Recent(HANDLES)
         self._made: MemoryCache[Made] = MemoryCache(settings.cache_memory // 4)
 
     def close(self) -> None:
         """Let go of files and folders; end the reader processes, unless others use them."""
+        self.pyramids.close()
         self.nodes.files.close()
         self.roots.close()
         if self._own_readers:
@@ -226,6 +229,18 @@ class Store:
             raise WouldBlock
         closure = self._closure(self.files.find(path)[0], wait=wait)
         return closure.version if closure is not None else ""
+
+    def check_pin(self, path: tuple[str, ...], pinned: str, *, wait: bool) -> None:
+        """Look whether a pinned version is the current one.
+
+        Raises:
+            Gone: It is not.
+            NotFound: There is no such file.
+            WouldBlock: Not ``wait``, and it is not at hand.
+        """
+        if not wait:
+            raise WouldBlock
+        self._check_pin(self.files.find(path)[0], pinned, path, wait=wait)
 
     def _check_pin(self, file: HdfFile, pinned: str, path: tuple[str, ...], *, wait: bool) -> None:
         closure = self._closure(file, wait=wait)

@@ -1,5 +1,6 @@
 """Which elements of a dataset are measurements, and which say that there is none."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -8,19 +9,17 @@ import numpy as np
 
 from chunkserve.codecs.filters import BITSHUFFLE
 from chunkserve.datatypes import numpy_dtype
-from chunkserve.errors import ChunkserveError
-from chunkserve.grid import Box, Shape, whole
+from chunkserve.grid import Box, Shape
 from chunkserve.metadata.dimensions import find
-from chunkserve.model import Attribute, Dataset, Group
-from chunkserve.service.elements import Elements
+from chunkserve.model import Attribute, Dataset
+from chunkserve.service.coordinates import Neighbour, group_attribute, neighbours
 from chunkserve.service.nodes import Node, Nodes
-from chunkserve.service.virtual import OtherFiles, elements_of
 from chunkserve.versions import digest
 
 MARKS = (b"_FillValue", b"missing_value")
 """Attributes that name values which mean that there is none (CF conventions, 2.5.1)."""
 
-DETECTOR = (b"NXdetector", b"NXdata")
+DETECTOR = frozenset({"NXdetector", "NXdata"})
 MOST_MASK = 2**28
 """Pixels of a mask that is read."""
 
@@ -90,14 +89,14 @@ def validity_of(node: Node, nodes: Nodes, dtype: np.dtype[Any], sentinel: str) -
     assert isinstance(node.object, Dataset)
     marks = [value for name in MARKS for value in _numbers(node.object.attributes, name, dtype)]
     own = list(marks)
-    neighbours = _neighbours(node)
+    beside = neighbours(node)
     if sentinel == "on" or (sentinel == "auto" and _from_detector(node, dtype)):
         marks += [np.iinfo(dtype).max] if dtype.kind == "u" else []
     return Validity(
         tuple(dict.fromkeys(marks)),
-        _limit(neighbours, nodes, node, b"underload_value"),
-        _limit(neighbours, nodes, node, b"saturation_value"),
-        _mask(neighbours, nodes, node),
+        _limit(beside, nodes, "underload_value"),
+        _limit(beside, nodes, "saturation_value"),
+        _mask(beside, nodes, node.object.shape or ()),
         _mark(dtype, own),
     )
 
@@ -134,25 +133,6 @@ def _numbers(attributes: tuple[Attribute, ...], name: bytes, dtype: np.dtype[Any
     return found
 
 
-def _text(attributes: tuple[Attribute, ...], name: bytes) -> bytes:
-    attribute = find(attributes, name)
-    if attribute is None:
-        return b""
-    if isinstance(attribute.data, bytes):
-        return attribute.data.rstrip(b"\0 ")
-    first = next(iter(attribute.data or ()), "")
-    return first.encode() if isinstance(first, str) else first if isinstance(first, bytes) else b""
-
-
-def nx_class(node: Node) -> str:
-    """The ``NX_class`` of the group that a dataset is in."""
-    if not node.chain:
-        return ""
-    file, number = node.chain[-1]
-    group = file.structure().get(number)
-    return _text(group.attributes, b"NX_class").decode("utf-8", "replace") if isinstance(group, Group) else ""
-
-
 def _from_detector(node: Node, dtype: np.dtype[Any]) -> bool:
     """Whether detectors write data like this: dead pixels are all ones in what DECTRIS and its kin write."""
     assert isinstance(node.object, Dataset)
@@ -160,53 +140,21 @@ def _from_detector(node: Node, dtype: np.dtype[Any]) -> bool:
         return False
     if any(stage.id == BITSHUFFLE for stage in node.object.filters):
         return True
-    return dtype.itemsize == 4 and nx_class(node).encode() in DETECTOR
+    return dtype.itemsize == 4 and bool(DETECTOR & set(group_attribute(node, b"NX_class")))
 
 
-def _neighbours(node: Node) -> dict[bytes, tuple[Any, int, Dataset]]:
-    """Datasets beside a dataset, by name: file, identifier, header."""
-    found: dict[bytes, tuple[Any, int, Dataset]] = {}
-    if not node.chain:
-        return found
-    file, number = node.chain[-1]
-    structure = file.structure()
-    group = structure.get(number)
-    for link in group.links if isinstance(group, Group) else ():
-        if link.kind == "hard":
-            member = structure.get(link.target)
-            if isinstance(member, Dataset):
-                found[link.name] = (file, link.target, member)
-    return found
-
-
-def _read(neighbour: tuple[Any, int, Dataset], nodes: Nodes) -> np.ndarray | None:
-    file, number, dataset = neighbour
-    elements: Elements = elements_of(OtherFiles(nodes), file, number, dataset)
-    if elements.objects or elements.dtype.kind not in "iufb":
+def _limit(beside: dict[str, Neighbour], nodes: Nodes, name: str) -> float | None:
+    """A scalar beside the dataset."""
+    if name not in beside or beside[name].dataset.shape not in ((), (1,)):
         return None
-    try:
-        return elements.read(whole(elements.shape))
-    except ChunkserveError:
-        return None
-
-
-def _limit(neighbours: dict[bytes, Any], nodes: Nodes, node: Node, name: bytes) -> float | None:
-    """A scalar beside the dataset, if it may cut anything off."""
-    del node
-    if name not in neighbours or neighbours[name][2].shape not in ((), (1,)):
-        return None
-    found = _read(neighbours[name], nodes)
+    found = beside[name].read(nodes)
     return None if found is None or not np.isfinite(found).all() else float(found.reshape(-1)[0])
 
 
-def _mask(neighbours: dict[bytes, Any], nodes: Nodes, node: Node) -> np.ndarray | None:
+def _mask(beside: dict[str, Neighbour], nodes: Nodes, shape: Shape) -> np.ndarray | None:
     """``pixel_mask`` beside the dataset: any bit set means that the pixel's value is not to be used (NXdetector)."""
-    assert isinstance(node.object, Dataset)
-    shape: Shape = node.object.shape or ()
-    if b"pixel_mask" not in neighbours or len(shape) < 2:
+    mask = beside.get("pixel_mask")
+    if mask is None or len(shape) < 2 or mask.dataset.shape != shape[-2:] or math.prod(shape[-2:]) > MOST_MASK:
         return None
-    dataset = neighbours[b"pixel_mask"][2]
-    if dataset.shape != shape[-2:] or dataset.shape[0] * dataset.shape[1] > MOST_MASK:
-        return None
-    found = _read(neighbours[b"pixel_mask"], nodes)
+    found = mask.read(nodes)
     return None if found is None or not found.any() else found != 0
