@@ -14,6 +14,7 @@ from chunkserve.faces.ome import OmeFace
 from chunkserve.faces.ops import healthz, not_found, readyz
 from chunkserve.faces.refs import ReferenceFace
 from chunkserve.faces.respond import Face, Policy, Responder
+from chunkserve.faces.tiles import DeepZoomFace, TileFace
 from chunkserve.faces.zarr import ZarrFace
 from chunkserve.service.store import Store, open_roots
 from chunkserve.settings import Settings
@@ -33,11 +34,14 @@ def build(settings: Settings, paths: tuple[str, ...]) -> Faces:
         frozenset(origin.encode() for origin in settings.cors),
     )
     respond = Responder(policy, settings.cache_memory // 8)
+    tiles = TileFace(store, respond)
     faces: Mapping[bytes, Face] = {
         b"zarr": ZarrFace(store, respond, 3),
         b"zarr2": ZarrFace(store, respond, 2),
         b"ome": OmeFace(store, respond, 3),
         b"ome2": OmeFace(store, respond, 2),
+        b"tiles": tiles,
+        b"dzi": DeepZoomFace(tiles),
         b"files": FileFace(store, respond),
         b"refs": ReferenceFace(store, respond, settings.public_url),
     }

@@ -9,13 +9,14 @@ import json
 from dataclasses import replace
 from typing import NamedTuple
 
+from chunkserve.cache.recent import Recent
 from chunkserve.codecs import encode
 from chunkserve.errors import BadRequest, NotFound
 from chunkserve.faces.paths import UrlPath, parse_path
 from chunkserve.faces.respond import Reply, Request, Responder
 from chunkserve.grid import Shape, chunk_box, whole
 from chunkserve.metadata.documents import DIMENSIONS, Document, array_v2, array_v3, group_v2, group_v3
-from chunkserve.metadata.keys import Format, in_grid, level_key
+from chunkserve.metadata.keys import Format, in_grid, level_key, split_chunk
 from chunkserve.metadata.ome import multiscales_v04, multiscales_v05
 from chunkserve.service.blob import blob_of
 from chunkserve.service.pyramid import Pyramid
@@ -27,6 +28,10 @@ from chunkserve.versions import digest
 
 PARAMETERS = frozenset({"axes", "method", "dtype", "v", "preview"})
 """Matrix parameters that are known."""
+
+
+KEYS = 8192
+"""Paths remembered, per worker."""
 
 
 class _Key(NamedTuple):
@@ -47,6 +52,7 @@ class OmeFace:
         self.respond = respond
         self.format: Format = zarr_format
         self._parse = functools.lru_cache(4096)(parse_path)
+        self._found: Recent[tuple[_Key, Pyramid]] = Recent(KEYS)
 
     def __call__(self, request: Request, *, wait: bool) -> Reply:
         """Answer a request."""
@@ -54,15 +60,32 @@ class OmeFace:
         unknown = path.parameters.keys() - PARAMETERS
         if unknown:
             raise BadRequest(f"unknown parameter {min(unknown)}; there are {', '.join(sorted(PARAMETERS))}")
-        key = self._key(path)
+        key, pyramid = self._find(request, path, wait=wait)
         pinned = path.parameters.get("v", "")
         if pinned:
             self.store.check_pin(key.dataset, pinned, wait=wait)
         if key.position is not None:
-            return self._chunk(request, path, key, wait=wait)
+            return self._chunk(request, path, key, pyramid, wait=wait)
         if not wait:
             raise WouldBlock
-        return self._document(request, path, key)
+        return self._document(request, path, key, pyramid)
+
+    def _find(self, request: Request, path: UrlPath, *, wait: bool) -> tuple[_Key, Pyramid]:
+        """What a path names, and the pyramid it is about."""
+        known = self._found.get(request.path)
+        if known is not None and known[1].is_current():
+            return known
+        if not wait:
+            raise WouldBlock
+        try:
+            key = self._key(path)
+            found = key, self._pyramid(path, key.dataset)
+        except NotFound as error:
+            if split_chunk(request.path, self.format) is None:
+                raise
+            raise ForeignChunk(error.path) from error
+        self._found.put(request.path, found)
+        return found
 
     def _key(self, path: UrlPath) -> _Key:
         parts = path.parts
@@ -86,14 +109,10 @@ class OmeFace:
 
     # ----------------------------------------------------------------- chunks
 
-    def _chunk(self, request: Request, path: UrlPath, key: _Key, *, wait: bool) -> Reply:
+    def _chunk(self, request: Request, path: UrlPath, key: _Key, pyramid: Pyramid, *, wait: bool) -> Reply:
         assert key.level is not None
         assert key.position is not None
         pinned = bool(path.parameters.get("v"))
-        try:
-            pyramid = self._pyramid(path, key.dataset)
-        except NotFound as error:
-            raise ForeignChunk("/".join(key.dataset)) from error
         if key.level > pyramid.plan.count:
             raise ForeignChunk("/".join(path.parts))
         if key.level == 0 and pyramid.same:
@@ -124,13 +143,12 @@ class OmeFace:
         box = chunk_box(key.position, pyramid.plan.chunk)
         inside = box.clip(whole(pyramid.plan.extent(key.level)))
         assert inside is not None
-        values = self.store.pyramids.preview(pyramid, key.level, inside)
+        values, _ = self.store.pyramids.preview(pyramid, key.level, inside)
         return self.respond.fleeting(request, encode.blosc_zstd(pyramid.padded(values)), approximate=True)
 
     # --------------------------------------------------------------- documents
 
-    def _document(self, request: Request, path: UrlPath, key: _Key) -> Reply:
-        pyramid = self._pyramid(path, key.dataset)
+    def _document(self, request: Request, path: UrlPath, key: _Key, pyramid: Pyramid) -> Reply:
         if key.level is not None and key.level > pyramid.plan.count:
             raise NotFound("/".join(path.parts))
         found = self._v3(pyramid, key.level) if self.format == 3 else self._v2(pyramid, key.level, key.document)

@@ -153,7 +153,7 @@ class Responder:
             head.append((b"x-chunkserve-version", answer.version.encode()))
         if answer.json:
             return self._document(request, head, answer, wait=wait)
-        head.append((b"content-type", b"application/octet-stream"))
+        head.append((b"content-type", answer.media.encode() or b"application/octet-stream"))
         return self.body(request, head, answer.blob, answer.etag)
 
     def _document(self, request: Request, head: Headers, answer: Answer, *, wait: bool) -> Reply:

@@ -21,6 +21,7 @@ from chunkserve.errors import BadRequest, SourceChanged, Unsupported
 from chunkserve.grid import Box, Shape, chunk_box, covering, whole
 from chunkserve.metadata.documents import ArrayView, Document, array_v2, array_v3
 from chunkserve.metadata.keys import Format
+from chunkserve.metadata.ome import Window
 from chunkserve.metadata.present import Blosc, Plan, Presentation
 from chunkserve.metadata.served import Served
 from chunkserve.pyramid.partial import METHODS, Method, Partial, begin, finish, halve, join
@@ -63,6 +64,7 @@ class Pyramid:
         dtype: Of all levels.
         tag: Names it in caches and ETags.
         live: A file it draws from is being written: nothing is kept.
+        known_window: The contrast window, once it was asked for.
         same: Level 0 is the array as it is served, chunk by chunk.
     """
 
@@ -94,6 +96,7 @@ class Pyramid:
         self.tag = digest(
             KIND, array.version, sources, array.node.path, self.plan, self.method, self.dtype.str, validity.key
         )
+        self.known_window: Window | None = None
         self._memory = array.context.memory
         self._tools = array.context.tools
 

@@ -122,9 +122,23 @@ class Pyramids:
                 self._within_bounds(pyramid, level, position)
         return pyramid.region(level, box)
 
-    def preview(self, pyramid: Pyramid, level: int, box: Box) -> np.ndarray:
-        """Voxels of a box of a level, from a bounded sample of the source."""
-        return sample(pyramid, level, box)[0]
+    def is_cheap(self, pyramid: Pyramid, level: int, box: Box) -> bool:
+        """Whether a region can be had within the bounds of one request."""
+        limit = self.settings.max_source_bytes
+        missing = 0
+        for position in covering(box, pyramid.plan.chunk):
+            missing += pyramid.missing(level, position, limit + 1)
+            if missing > limit:
+                return False
+        return True
+
+    def names(self, node: Node) -> tuple[str, ...]:
+        """Names of a dataset's axes."""
+        return ZarrArray(node, 3, self.context).dimensions
+
+    def preview(self, pyramid: Pyramid, level: int, box: Box) -> tuple[np.ndarray, np.ndarray | None]:
+        """Voxels of a box of a level, from a bounded sample of the source, and which of them are valid."""
+        return sample(pyramid, level, box)
 
     # --------------------------------------------------------------- documents
 
@@ -148,6 +162,8 @@ class Pyramids:
 
     def window(self, pyramid: Pyramid) -> Window | None:
         """The contrast window: made once for a version of the data, from a sample, and kept."""
+        if pyramid.known_window is not None:
+            return pyramid.known_window
 
         def make() -> bytes:
             return json.dumps(_window(_sampled(pyramid))).encode()
@@ -159,7 +175,8 @@ class Pyramids:
             return Window(*found) if found is not None else None
         data = tools.flight.run(key, lambda: bytes(tools.disk.get_or_make("window", key, make)))
         found = json.loads(data)
-        return Window(*found) if found is not None else None
+        pyramid.known_window = Window(*found) if found is not None else None
+        return pyramid.known_window
 
 
 def default_axes(array: ZarrArray) -> tuple[bool, ...]:

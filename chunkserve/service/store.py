@@ -27,6 +27,7 @@ from chunkserve.service.hdffile import HdfFile, Tools
 from chunkserve.service.nodes import Node, Nodes, is_hidden, named_links
 from chunkserve.service.pyramids import Pyramids
 from chunkserve.service.references import references
+from chunkserve.service.tiles import Tiles
 from chunkserve.service.zarrarray import Context, ZarrArray
 from chunkserve.settings import Settings, clean_environment
 from chunkserve.sources.localfile import WouldBlock
@@ -48,12 +49,14 @@ class Answer(NamedTuple):
         etag: Strong; without quotes.
         version: What to pin URLs of the file to; told with documents, empty if they cannot be pinned.
         json: Whether it is a metadata document.
+        media: Its media type, if it is neither that nor bytes.
     """
 
     blob: Blob
     etag: str
     version: str = ""
     json: bool = False
+    media: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ class Store:
             3: Documents(self.context, 3, settings.consolidate),
         }
         self.pyramids = Pyramids(self.context, settings)
+        self.tiles = Tiles(self.pyramids)
         self._arrays: Recent[Chunks] = Recent(HANDLES)
         self._closures: Recent[Closure] = Recent(HANDLES)
         self._made: MemoryCache[Made] = MemoryCache(settings.cache_memory // 4)
@@ -241,6 +245,10 @@ class Store:
         if not wait:
             raise WouldBlock
         self._check_pin(self.files.find(path)[0], pinned, path, wait=wait)
+
+    def check_pin_of(self, file: HdfFile, pinned: str, *, wait: bool) -> None:
+        """As :meth:`check_pin`, of an open file."""
+        self._check_pin(file, pinned, (file.name,), wait=wait)
 
     def _check_pin(self, file: HdfFile, pinned: str, path: tuple[str, ...], *, wait: bool) -> None:
         closure = self._closure(file, wait=wait)

@@ -70,6 +70,16 @@ class Validity:
                 invalid = _joined(invalid, np.broadcast_to(part, values.shape))
         return None if invalid is None else ~invalid
 
+    def marked(self, values: np.ndarray) -> np.ndarray | None:
+        """Which voxels of a level have a value; ``None`` if all have. A level bears marks where none of its source had."""
+        if not self.marks and self.mask is None and self.low is None and self.high is None:
+            return None if values.dtype.kind != "f" else _all_but(np.isnan(values))
+        return _all_but(np.isnan(values) if values.dtype.kind == "f" else values == self.mark)
+
+
+def _all_but(invalid: np.ndarray) -> np.ndarray | None:
+    return ~invalid if invalid.any() else None
+
 
 def _joined(known: np.ndarray | None, more: np.ndarray) -> np.ndarray | None:
     if not more.any():
