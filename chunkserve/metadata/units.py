@@ -30,8 +30,8 @@ _SYMBOLS = (
     | {"Å": "angstrom", "A": "angstrom", "in": "inch", "ft": "foot", "yd": "yard", "mi": "mile", "pc": "parsec"}
     | {"min": "minute", "h": "hour", "d": "day"}
 )
-"""Symbols, in which case counts: ``Mm`` is no ``mm``. ``A`` is taken for an ångström that lost its ring, though UDUNITS has
-the ampere there: what an axis is measured in is more likely a length."""
+"""Symbols, in which case counts: ``Mm`` is no ``mm``. ``A``, in UDUNITS the ampere, is taken for an ångström that lost
+its ring: what an axis is measured in is more likely a length."""
 
 _NAMES = (
     {"micron": "micrometer", "ang": "angstrom", "ångström": "angstrom", "ångstrom": "angstrom", "feet": "foot"}
