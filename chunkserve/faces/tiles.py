@@ -63,7 +63,7 @@ def _parameters(request: Request, matrix: Mapping[str, str]) -> dict[str, str]:
 
 
 class TileFace:
-    """Tiles by level, row and column, with level 0 at full resolution; or by zoom, x and y, with zoom 0 the coarsest."""
+    """Tiles by level, row and column, level 0 at full resolution; or by zoom, x and y, zoom 0 the coarsest."""
 
     def __init__(self, store: Store, respond: Responder) -> None:
         """Serve planes of the datasets of ``store``."""
@@ -93,13 +93,14 @@ class TileFace:
         Raises:
             WouldBlock: Not ``wait``, and it is not at hand.
         """
-        name = (dataset, *(p.get(word, "") for word in ("axes", "index", "method")))
+        axes, index, method = (p.get(word, "") for word in ("axes", "index", "method"))
+        name = (dataset, axes, index, method)
         known = self._planes.get(name)
         if known is not None and known.pyramid.is_current():
             return known
         if not wait:
             raise WouldBlock
-        found = self.store.tiles.plane(self.store.node(dataset), *name[1:])
+        found = self.store.tiles.plane(self.store.node(dataset), axes, index, method)
         self._planes.put(name, found)
         return found
 
@@ -181,7 +182,7 @@ class _Part(NamedTuple):
 
 
 class DeepZoomFace:
-    """Deep Zoom images, for OpenSeadragon: ``/dzi/{file}/{dataset}.dzi`` and ``{dataset}_files/{level}/{x}_{y}.png``."""
+    """Deep Zoom for OpenSeadragon: ``/dzi/{file}/{dataset}.dzi`` and ``{dataset}_files/{level}/{x}_{y}.png``."""
 
     def __init__(self, tiles: TileFace) -> None:
         """Cut tiles as ``tiles`` does."""

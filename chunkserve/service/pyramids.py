@@ -12,8 +12,7 @@ from chunkserve.errors import BadRequest, NotFound, Unsupported
 from chunkserve.grid import Box, Shape, covering
 from chunkserve.metadata.axes import Axis, image_axes
 from chunkserve.metadata.halving import halved_axes
-from chunkserve.metadata.ome import Pyramid as Image
-from chunkserve.metadata.ome import Window
+from chunkserve.metadata.ome import Image, Window
 from chunkserve.model import Dataset
 from chunkserve.service.builder import Builder, Building
 from chunkserve.service.coordinates import coordinates_of, group_attribute, texts

@@ -71,7 +71,7 @@ class Validity:
         return None if invalid is None else ~invalid
 
     def marked(self, values: np.ndarray) -> np.ndarray | None:
-        """Which voxels of a level have a value; ``None`` if all have. A level bears marks where none of its source had."""
+        """Which voxels of a level have a value, that is are not marked; ``None`` if all have."""
         if not self.marks and self.mask is None and self.low is None and self.high is None:
             return None if values.dtype.kind != "f" else _all_but(np.isnan(values))
         return _all_but(np.isnan(values) if values.dtype.kind == "f" else values == self.mark)

@@ -16,7 +16,7 @@ from referencing.jsonschema import DRAFT202012
 
 from chunkserve.metadata.axes import Axis, image_axes
 from chunkserve.metadata.halving import halved_axes
-from chunkserve.metadata.ome import Pyramid, Window, multiscales_v04, multiscales_v05
+from chunkserve.metadata.ome import Image, Window, multiscales_v04, multiscales_v05
 from chunkserve.metadata.units import SPACE_UNITS, TIME_UNITS
 
 METHODS = ("mean", "max", "min", "mode", "stride")
@@ -39,7 +39,7 @@ def written(document: object) -> dict:
     return json.loads(json.dumps(document, allow_nan=False))
 
 
-def check(pyramid: Pyramid) -> dict:
+def check(pyramid: Image) -> dict:
     """Both versions of a valid document; what they share is returned."""
     new, old = written(multiscales_v05(pyramid)), written(multiscales_v04(pyramid))
     validator("0.5").validate(new)
@@ -83,8 +83,8 @@ VOLUME = (Axis("z", "space"), Axis("y", "space"), Axis("x", "space"))
 WINDOW = Window(200.0, 3000.0, 0.0, 65535.0)
 
 
-def plane(method="mean", window=None) -> Pyramid:
-    return Pyramid("p", PLANE, (100, 100), ((1, 1), (2, 2), (4, 4)), method, window)
+def plane(method="mean", window=None) -> Image:
+    return Image("p", PLANE, (100, 100), ((1, 1), (2, 2), (4, 4)), method, window)
 
 
 def test_levels_have_their_voxel_centres_where_blocks_have_theirs() -> None:
@@ -137,7 +137,7 @@ def test_the_window_is_inside_what_may_be_adjusted() -> None:
 
 def test_every_channel_has_an_entry_and_the_first_is_shown() -> None:
     axes = (Axis("c", "channel"), *PLANE)
-    pyramid = Pyramid("p", axes, (3, 64, 64), ((1, 1, 1), (1, 2, 2)), "mean", WINDOW)
+    pyramid = Image("p", axes, (3, 64, 64), ((1, 1, 1), (1, 2, 2)), "mean", WINDOW)
     check(pyramid)
     omero = multiscales_v05(pyramid)["omero"]
     assert [(c["label"], c["active"]) for c in omero["channels"]] == [("0", True), ("1", False), ("2", False)]
@@ -149,7 +149,7 @@ def test_every_channel_has_an_entry_and_the_first_is_shown() -> None:
     [(100, (1, 1, 1), 50), (100, (4, 4, 4), 24), (101, (2, 2, 2), 50), (1, (8, 8, 8), 0), (0, (1, 1, 1), 0)],
 )
 def test_the_first_section_shown_exists_at_all_levels(size: int, factors: tuple, section: int) -> None:
-    pyramid = Pyramid("p", VOLUME, (size, 64, 64), ((1, 1, 1), factors), "mean", WINDOW)
+    pyramid = Image("p", VOLUME, (size, 64, 64), ((1, 1, 1), factors), "mean", WINDOW)
     check(pyramid)
     assert multiscales_v05(pyramid)["omero"]["rdefs"]["defaultZ"] == section
     assert section < max(1, -(-size // factors[0]))
@@ -159,7 +159,7 @@ def test_the_first_section_shown_exists_at_all_levels(size: int, factors: tuple,
 def test_the_schemas_refuse_what_is_wrong(version: str) -> None:
     """The validator does look: an axis without a type is one space axis too many, and so is a missing part."""
     axes = (Axis("scan", None), *VOLUME)
-    pyramid = Pyramid("p", axes, (9, 9, 9, 9), ((1,) * 4,), "mean")
+    pyramid = Image("p", axes, (9, 9, 9, 9), ((1,) * 4,), "mean")
     check(pyramid)
     document = written(multiscales_v05(pyramid) if version == "0.5" else multiscales_v04(pyramid))
     multiscale = document.get("ome", document)["multiscales"][0]
@@ -190,7 +190,7 @@ def coordinates(draw, size: int):
 
 
 @st.composite
-def pyramids(draw) -> Pyramid:
+def pyramids(draw) -> Image:
     """A pyramid over any dataset, its axes as they are made of what is in a file."""
     rank = draw(st.integers(2, 5))
     shape = tuple(draw(st.lists(st.integers(0, 40) | st.just(10**6), min_size=rank, max_size=rank)))
@@ -207,12 +207,12 @@ def pyramids(draw) -> Pyramid:
     factors = tuple(tuple(2**level if h else 1 for h in halved) for level in range(levels))
     floats = st.floats(allow_nan=True, allow_infinity=True)
     window = draw(st.none() | st.builds(Window, floats, floats, floats, floats))
-    return Pyramid(draw(st.text(max_size=9)), axes, shape, factors, draw(st.sampled_from(METHODS)), window)
+    return Image(draw(st.text(max_size=9)), axes, shape, factors, draw(st.sampled_from(METHODS)), window)
 
 
 @settings(deadline=None)
 @given(pyramids())
-def test_every_document_is_valid_and_its_levels_line_up(pyramid: Pyramid) -> None:
+def test_every_document_is_valid_and_its_levels_line_up(pyramid: Image) -> None:
     levels = steps(check(pyramid))
     for (scale, translation), factors in zip(levels, pyramid.factors, strict=True):
         for axis, s, t, f in zip(pyramid.axes, scale, translation, factors, strict=True):
