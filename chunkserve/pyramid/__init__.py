@@ -1,1 +1,1 @@
-"""Coarser levels of arrays: which there are, and what a voxel of one is. Arrays in, arrays out."""
+"""What a dataset looks like from afar: numbers and pictures that summarise many elements."""
