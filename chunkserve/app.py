@@ -14,6 +14,7 @@ from chunkserve.faces.ome import OmeFace
 from chunkserve.faces.ops import healthz, not_found, readyz
 from chunkserve.faces.refs import ReferenceFace
 from chunkserve.faces.respond import Face, Policy, Responder
+from chunkserve.faces.stats import StatsFace
 from chunkserve.faces.tiles import DeepZoomFace, TileFace
 from chunkserve.faces.zarr import ZarrFace
 from chunkserve.service.store import Store, open_roots
@@ -42,6 +43,7 @@ def build(settings: Settings, paths: tuple[str, ...]) -> Faces:
         b"ome2": OmeFace(store, respond, 2),
         b"tiles": tiles,
         b"dzi": DeepZoomFace(tiles),
+        b"stats": StatsFace(store, respond),
         b"files": FileFace(store, respond),
         b"refs": ReferenceFace(store, respond, settings.public_url),
     }

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from chunkserve.cache.recent import Recent
 from chunkserve.codecs import encode
-from chunkserve.errors import BadRequest, NotFound
-from chunkserve.faces.paths import UrlPath, parse_path
+from chunkserve.errors import NotFound
+from chunkserve.faces.paths import UrlPath, parameters_of, parse_path
 from chunkserve.faces.respond import Reply, Request, Responder
 from chunkserve.grid import Shape, chunk_box, whole
 from chunkserve.metadata.documents import DIMENSIONS, Document, array_v2, array_v3, group_v2, group_v3
@@ -57,9 +57,7 @@ class OmeFace:
     def __call__(self, request: Request, *, wait: bool) -> Reply:
         """Answer a request."""
         path = self._parse(request.path)
-        unknown = path.parameters.keys() - PARAMETERS
-        if unknown:
-            raise BadRequest(f"unknown parameter {min(unknown)}; there are {', '.join(sorted(PARAMETERS))}")
+        parameters_of(request.query, path.parameters, PARAMETERS)
         key, pyramid = self._find(request, path, wait=wait)
         pinned = path.parameters.get("v", "")
         if pinned:

@@ -9,11 +9,10 @@ import json
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import parse_qsl
 
 from chunkserve.cache.recent import Recent
 from chunkserve.errors import BadRequest, NotFound
-from chunkserve.faces.paths import parse_path
+from chunkserve.faces.paths import parameters_of, parse_path
 from chunkserve.faces.respond import Reply, Request, Responder
 from chunkserve.grid import Box, chunk_box, whole
 from chunkserve.render.colour import shade
@@ -53,15 +52,6 @@ class _Tile(NamedTuple):
     zoom: bool = False
 
 
-def _parameters(request: Request, matrix: Mapping[str, str]) -> dict[str, str]:
-    found = dict(matrix)
-    found |= parse_qsl(request.query.decode("latin-1"), keep_blank_values=True)
-    unknown = found.keys() - PARAMETERS
-    if unknown:
-        raise BadRequest(f"unknown parameter {min(unknown)}; there are {', '.join(sorted(PARAMETERS))}")
-    return found
-
-
 class TileFace:
     """Tiles by level, row and column, level 0 at full resolution; or by zoom, x and y, zoom 0 the coarsest."""
 
@@ -75,7 +65,7 @@ class TileFace:
     def __call__(self, request: Request, *, wait: bool) -> Reply:
         """Answer a request."""
         path = self._path(request.path)
-        parameters = _parameters(request, path.parameters)
+        parameters = parameters_of(request.query, path.parameters, PARAMETERS)
         if path.parts[-1:] == ("info.json",):
             return self._info(request, path.parts[:-1], parameters, wait=wait)
         tile = _tile(path.parts)
@@ -192,7 +182,7 @@ class DeepZoomFace:
     def __call__(self, request: Request, *, wait: bool) -> Reply:
         """Answer a request."""
         path = self._path(request.path)
-        parameters = _parameters(request, path.parameters)
+        parameters = parameters_of(request.query, path.parameters, PARAMETERS)
         parts = path.parts
         if parts and parts[-1].endswith(".dzi"):
             if not wait:
