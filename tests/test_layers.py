@@ -15,7 +15,7 @@ LAYERS = [  # lowest first; names in one row may not import each other
     {"metadata", "sources"},
     {"hdf5"},
     {"service"},
-    {"faces", "inspection", "library"},
+    {"faces", "inspection", "library", "warming"},
     {"app", "express"},
     {"server"},
     {"cli"},

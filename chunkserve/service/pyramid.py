@@ -7,7 +7,7 @@ from the blocks below it; it yields its chunks, and a partial for the level abov
 import json
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -391,24 +391,43 @@ class Pyramid:
 
         return look
 
-    def build(self, threads: ThreadPoolExecutor, done: Callable[[int], None]) -> None:
-        """Make all levels; ``done`` is told the bytes of source that were dealt with."""
-        first = self.plan.first
-        if self.plan.count == 0:
+    def build(self, threads: Executor, done: Callable[[int], None], levels: int = 0) -> None:
+        """Make all levels, or the finest few of them.
+
+        Args:
+            threads: Where blocks are made, several at a time.
+            done: Told the bytes of source that were dealt with, block by block.
+            levels: How many; 0 for all.
+
+        Raises:
+            ChunkserveError: The source cannot be read. What was made is kept, and not made again.
+        """
+        first, last = self.plan.first, min(levels or self.plan.count, self.plan.count)
+        if not last:
             return
 
         def one(position: Shape) -> None:
-            if not self.levels.has_block(self.tag, first, position):
+            if not self._has_block(first, position):
                 self._chunks_of(first, position)
             done(self.plan.source_box(first, position).size * self.source_dtype.itemsize)
 
-        for _ in threads.map(one, np.ndindex(*self.plan.block_grid(first))):
-            pass
-        for level in range(first, self.plan.count + 1):
+        jobs = [threads.submit(one, position) for position in np.ndindex(*self.plan.block_grid(first))]
+        try:
+            for job in jobs:
+                job.result()
+        finally:
+            for job in jobs:
+                job.cancel()
+        for level in range(first, max(first, last) + 1):
             for position in np.ndindex(*self.plan.block_grid(level)):
-                if not self.levels.has_block(self.tag, level, position):
+                if not self._has_block(level, position):
                     self._chunks_of(level, position)
             self._publish(level)
+
+    @property
+    def source_bytes(self) -> int:
+        """Bytes of the source, decoded."""
+        return math.prod(self.plan.shape) * self.source_dtype.itemsize
 
 
 def _rows(array: ZarrArray) -> Shape:

@@ -1,6 +1,5 @@
 """Statistics of datasets: of a level, or of a sample, with word of which."""
 
-import functools
 import json
 from typing import Any
 
@@ -35,9 +34,10 @@ def statistics(pyramids: Pyramids, pyramid: Pyramid, level: int | None) -> dict[
         found = _of_sample(pyramid) if level is None else _of_level(pyramids, pyramid, level)
         return json.dumps(found.to_json(), allow_nan=False).encode()
 
-    data = (
-        make() if pyramid.live else bytes(tools.flight.run(name, lambda: tools.disk.get_or_make("stats", name, make)))
-    )
+    if pyramid.live:
+        data = make()
+    else:
+        data = tools.flight.run(name, lambda: bytes(tools.disk.get_or_make("stats", name, make)))
     known = pyramid.whole_range()
     return {
         **json.loads(data),
