@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.logging import RichHandler
 from rich.progress import (
     BarColumn,
@@ -109,8 +110,8 @@ def _parser() -> argparse.ArgumentParser:
         "warm",
         help="compute pyramids ahead of the first request",
         description="Compute all levels of datasets into the cache folder, so that the first viewer finds them there. "
-        "Interrupted, it goes on where it was when it is started again. Levels belong to the name under which a file is "
-        "served: name with --roots what 'serve' is given, unless that is the folder that FILE is in.",
+        "Interrupted, it goes on where it was when it is started again. Levels belong to the name under which a file "
+        "is served: name with --roots what 'serve' is given, unless that is the folder that FILE is in.",
     )
     command.add_argument("file", metavar="FILE", help="an HDF5, NeXus or netCDF-4 file")
     command.add_argument("datasets", nargs="*", metavar="DATASET", help="paths in it (default: all with levels)")
@@ -294,7 +295,7 @@ def _cache(options: argparse.Namespace, console: Console) -> int:
     if options.what == "clear":
         freed = entries.clear() + sum(part.size for part in levels.parts())
         levels.clear()
-        console.print(f"removed {size_text(freed)} from {folder}", soft_wrap=True)
+        console.print(f"removed {decimal(freed)} from {folder}", soft_wrap=True)
         return 0
     if options.what == "verify":
         found = [*entries.verify(), *levels.verify()]
@@ -307,10 +308,10 @@ def _cache(options: argparse.Namespace, console: Console) -> int:
     for column in ("what", "entries", "size", "limit"):
         table.add_column(column, justify="left" if column == "what" else "right")
     for kind, (count, used) in sorted(entries.totals().items()):
-        table.add_row(kind, f"{count:,}", size_text(used), "")
+        table.add_row(kind, f"{count:,}", decimal(used), "")
     table.add_row("[bold]all of these[/]", "", "", size_text(settings.cache_disk))
     parts = list(levels.parts())
-    table.add_row("levels", f"{len(parts):,}", size_text(sum(p.size for p in parts)), size_text(settings.levels_disk))
+    table.add_row("levels", f"{len(parts):,}", decimal(sum(p.size for p in parts)), size_text(settings.levels_disk))
     console.print(f"cache folder: {folder}", soft_wrap=True)
     console.print(table)
     return 0

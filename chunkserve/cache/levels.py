@@ -1,10 +1,10 @@
 """Computed levels on disk, as plain Zarr v3 arrays that any reader opens without the server.
 
-    levels/{pyramid}/zarr.json            a group
-                    /{level}/zarr.json    an array; there only when every chunk is
-                    /{level}/c/0/0        chunks: Blosc, then crc32c
-                    /.making/{level}/c/.. chunks of levels that are not complete: a reader would take gaps for zeros
-                    /.blocks/{level}/0.0  partials, from which coarser levels are made
+    levels/{pyramid}/zarr.json             a group
+    levels/{pyramid}/{level}/zarr.json     an array; there only when every chunk is
+    levels/{pyramid}/{level}/c/0/0         chunks: Blosc, then crc32c
+    making/{pyramid}/chunks/{level}/c/0/0  chunks of levels that are not complete: a reader would take gaps for zeros
+    making/{pyramid}/blocks/{level}/0-0    partials, from which coarser levels are made
 
 Files are written whole or not at all and checked when read. A level is published by one rename. When there are too many
 bytes, whole levels go, those of the pyramid not used for longest first, finest first; each loses its metadata first.
@@ -22,8 +22,6 @@ import google_crc32c
 
 from chunkserve.grid import Shape
 
-MAKING = ".making"
-BLOCKS = ".blocks"
 _TRASH = ".trash"
 _CHECKSUM = 4
 _TOUCH_AFTER = 600.0  # seconds; how stale the recency of a pyramid may be
@@ -49,16 +47,16 @@ class Part:
     @property
     def order(self) -> tuple[float, str, int, str]:
         """Removed first comes first: of the pyramid not used for longest, the finest level."""
-        number = os.path.basename(self.level)
-        return self.used, self.pyramid, int(number) if number.isdigit() else 0, self.level
+        return self.used, self.pyramid, int(self.level), self.path
 
 
 class LevelCache:
     """The levels of all pyramids, bounded in bytes. A folder that cannot be written is said once, then read."""
 
     def __init__(self, folder: str, limit: int) -> None:
-        """Use the subfolder ``levels`` of ``folder`` for at most ``limit`` bytes."""
+        """Use the subfolders ``levels`` and ``making`` of ``folder`` for at most ``limit`` bytes."""
         self.folder = os.path.join(folder, "levels")
+        self.making = os.path.join(folder, "making")
         self.limit = limit
         self.hits = self.misses = self.damaged = self.evictions = 0
         self._written = limit
@@ -71,12 +69,11 @@ class LevelCache:
         """A chunk as a Blosc frame; ``None`` if it is not there or damaged (it is then removed)."""
         name = os.path.join("c", *map(str, position))
         for _ in range(2):  # it may be published between two looks
-            for folder in (str(level), os.path.join(MAKING, str(level))):
+            for folder in (self._published(pyramid, level), self._unfinished(pyramid, level)):
                 try:
-                    data = self._read(os.path.join(self.folder, pyramid, folder, name))
+                    data = self._read(os.path.join(folder, name))
                 except _Damaged:
-                    if not folder.startswith("."):
-                        self._unpublish(pyramid, level)
+                    self._unpublish(pyramid, level)
                     break
                 if data is not None:
                     self.hits += 1
@@ -87,8 +84,9 @@ class LevelCache:
 
     def put(self, pyramid: str, level: int, position: Shape, data: bytes) -> None:
         """Keep a chunk of a level that is not complete."""
-        folder = str(level) if self.is_published(pyramid, level) else os.path.join(MAKING, str(level))
-        self._write(os.path.join(self.folder, pyramid, folder, "c", *map(str, position)), data)
+        published = self.is_published(pyramid, level)
+        folder = self._published(pyramid, level) if published else self._unfinished(pyramid, level)
+        self._write(os.path.join(folder, "c", *map(str, position)), data)
 
     def block(self, pyramid: str, level: int, position: Shape) -> bytes | None:
         """A block's partial, packed; ``None`` if it is not there or damaged (it is then removed)."""
@@ -116,8 +114,14 @@ class LevelCache:
         except OSError:
             return 0
 
+    def _published(self, pyramid: str, level: int) -> str:
+        return os.path.join(self.folder, pyramid, str(level))
+
+    def _unfinished(self, pyramid: str, level: int) -> str:
+        return os.path.join(self.making, pyramid, "chunks", str(level))
+
     def _blocks_folder(self, pyramid: str, level: int) -> str:
-        return os.path.join(self.folder, pyramid, BLOCKS, str(level))
+        return os.path.join(self.making, pyramid, "blocks", str(level))
 
     def _block_path(self, pyramid: str, level: int, position: Shape) -> str:
         return os.path.join(self._blocks_folder(pyramid, level), "-".join(map(str, position)))
@@ -126,7 +130,7 @@ class LevelCache:
 
     def is_published(self, pyramid: str, level: int) -> bool:
         """Whether a level is complete."""
-        return os.path.exists(os.path.join(self.folder, pyramid, str(level), "zarr.json"))
+        return os.path.exists(os.path.join(self._published(pyramid, level), "zarr.json"))
 
     def publish(self, pyramid: str, level: int, document: bytes, group: bytes) -> None:
         """Make a complete level an array that readers find.
@@ -137,23 +141,22 @@ class LevelCache:
             document: The array's ``zarr.json``.
             group: The pyramid's.
         """
-        base = os.path.join(self.folder, pyramid)
-        making = os.path.join(base, MAKING, str(level))
+        unfinished = self._unfinished(pyramid, level)
         try:
-            self._replace(os.path.join(base, "zarr.json"), group)
-            self._replace(os.path.join(making, "zarr.json"), document)
-            os.rename(making, os.path.join(base, str(level)))
+            self._replace(os.path.join(self.folder, pyramid, "zarr.json"), group)
+            self._replace(os.path.join(unfinished, "zarr.json"), document)
+            os.rename(unfinished, self._published(pyramid, level))
         except OSError as error:
             if not self.is_published(pyramid, level):  # another worker may have done it
                 self._complain(error)
 
     def _unpublish(self, pyramid: str, level: int) -> None:
         """A chunk of it is gone: nobody else must read the rest as complete."""
-        base = os.path.join(self.folder, pyramid)
+        published, unfinished = self._published(pyramid, level), self._unfinished(pyramid, level)
         with contextlib.suppress(OSError):
-            os.unlink(os.path.join(base, str(level), "zarr.json"))
-            os.makedirs(os.path.join(base, MAKING), exist_ok=True)
-            os.rename(os.path.join(base, str(level)), os.path.join(base, MAKING, str(level)))
+            os.unlink(os.path.join(published, "zarr.json"))
+            os.makedirs(os.path.dirname(unfinished), exist_ok=True)
+            os.rename(published, unfinished)
 
     # ------------------------------------------------------------------ bytes
 
@@ -206,32 +209,30 @@ class LevelCache:
             self._touched[pyramid] = now
             with contextlib.suppress(OSError):
                 os.utime(os.path.join(self.folder, pyramid))
+                os.utime(os.path.join(self.making, pyramid))
 
     # --------------------------------------------------------------- eviction
 
     def pyramids(self) -> list[str]:
         """Names of all pyramids."""
-        try:
-            return sorted(name for name in os.listdir(self.folder) if not name.startswith("."))
-        except OSError:
-            return []
+        found: set[str] = set()
+        for folder in (self.folder, self.making):
+            with contextlib.suppress(OSError):
+                found |= {name for name in os.listdir(folder) if not name.startswith(".")}
+        return sorted(found)
 
     def parts(self) -> Iterator[Part]:
         """All that can be removed."""
         for pyramid in self.pyramids():
-            base = os.path.join(self.folder, pyramid)
-            with contextlib.suppress(OSError):
-                used = os.stat(base).st_mtime
-                for level in self._levels(base):
-                    path = os.path.join(base, level)
-                    yield Part(pyramid, level, path, _size(path), used)
-
-    def _levels(self, base: str) -> list[str]:
-        found = [name for name in os.listdir(base) if name.isdigit()]
-        for folder in (MAKING, BLOCKS):
-            with contextlib.suppress(OSError):
-                found += [os.path.join(folder, name) for name in os.listdir(os.path.join(base, folder))]
-        return found
+            bases = os.path.join(self.folder, pyramid), os.path.join(self.making, pyramid)
+            used = max(_modified(base) for base in bases)
+            folders = [bases[0], os.path.join(bases[1], "chunks"), os.path.join(bases[1], "blocks")]
+            for folder in folders:
+                with contextlib.suppress(OSError):
+                    for name in os.listdir(folder):
+                        if name.isdigit():
+                            path = os.path.join(folder, name)
+                            yield Part(pyramid, name, path, _size(path), used)
 
     def sweep(self) -> None:
         """Remove whole levels until nine tenths of the bound are left."""
@@ -259,12 +260,13 @@ class LevelCache:
         """Remove everything."""
         for part in list(self.parts()):
             self.remove(part)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in (self.folder, self.making):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def verify(self) -> Iterator[tuple[str, bool]]:
         """Every chunk and partial with whether it is sound; damaged ones are removed."""
-        for pyramid in self.pyramids():
-            for folder, _, names in os.walk(os.path.join(self.folder, pyramid)):
+        for part in list(self.parts()):
+            for folder, _, names in os.walk(part.path):
                 for name in names:
                     if name == "zarr.json" or name.endswith(".tmp"):
                         continue
@@ -272,12 +274,17 @@ class LevelCache:
                     try:
                         self._read(path)
                     except _Damaged:
-                        level = os.path.relpath(path, os.path.join(self.folder, pyramid)).split(os.sep)[0]
-                        if level.isdigit():
-                            self._unpublish(pyramid, int(level))
+                        self._unpublish(part.pyramid, int(part.level))
                         yield path, False
                     else:
                         yield path, True
+
+
+def _modified(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return 0.0
 
 
 def _size(path: str) -> int:
