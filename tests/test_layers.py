@@ -11,7 +11,7 @@ import chunkserve
 LAYERS = [  # lowest first; names in one row may not import each other
     {"errors", "versions", "datatypes", "chunkindex", "grid", "settings"},
     {"model", "render"},
-    {"wire", "codecs", "cache"},
+    {"wire", "codecs", "cache", "pyramid"},
     {"metadata", "sources"},
     {"hdf5"},
     {"service"},
