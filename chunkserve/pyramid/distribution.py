@@ -9,7 +9,7 @@ MOST = 65536
 """Distinct values that are kept exactly: all that 16 bits can spell."""
 
 KEPT = 16384
-"""Values that stand for all when there are more. One thinning moves a percentile past about 1/16384 of the elements."""
+"""Values that stand for all when there are more. One thinning moves a percentile past 1/16384 of the elements."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,17 +56,15 @@ class Distribution:
     def bounded(self) -> "Distribution":
         """At most ``MOST`` values; if there were more, ``KEPT`` or fewer.
 
-        Values are joined in runs of about as many elements each; a run's weighted median stands for it.
+        The elements in ascending order are divided evenly, and the middle one of each part stands for it.
         """
         if len(self.values) <= MOST:
             return self
         after = np.cumsum(self.weights)
-        before = after - self.weights
-        run = (before + self.weights / 2) * (KEPT / after[-1]) // 1
-        first = np.flatnonzero(np.diff(run, prepend=-1))
-        weights = np.add.reduceat(self.weights, first)
-        middle = np.searchsorted(after, before[first] + (weights + 1) // 2)
-        return Distribution(self.values[middle], weights, exact=False)
+        edges = np.linspace(0, after[-1], KEPT + 1).astype(np.int64)
+        middle = np.searchsorted(after, (edges[:-1] + edges[1:]) // 2, side="right")
+        first = np.flatnonzero(np.diff(middle, prepend=-1))  # what occurs often stands for several parts
+        return Distribution(self.values[middle[first]], np.add.reduceat(np.diff(edges), first), exact=False)
 
     def percentiles(self, percents: Sequence[float]) -> list[float]:
         """Values below which so many percent of the elements lie, between elements as ``numpy.percentile`` does."""

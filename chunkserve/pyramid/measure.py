@@ -30,13 +30,13 @@ class Measure:
         """Measure integers or floats, finite, in native byte order, one-dimensional."""
         found = Distribution.of(values)
         positive = found.values[np.searchsorted(found.values, 0, side="right") :]
-        wide = found.values.astype(np.float64)
+        wide = values.astype(np.float64)
         total: Number
         with np.errstate(over="ignore", invalid="ignore"):
-            total = _integer_sum(found) if values.dtype.kind in "iu" else float(np.sum(wide * found.weights))
+            total = _integer_sum(found) if values.dtype.kind in "iu" else float(wide.sum())
             mean = total / values.size
-            away = wide - mean
-            squares = float(np.sum(away * away * found.weights))
+            wide -= mean
+            squares = float(np.square(wide, out=wide).sum())
         return cls(
             count=values.size,
             min=found.values[0].item(),

@@ -25,7 +25,7 @@ def encode(indices: np.ndarray, bad: Bad, palette: np.ndarray, bad_colour: Rgba,
     """A picture file.
 
     PNG is exact. WebP is lossy: small files that can be transparent. (Without loss it takes four times as long as PNG
-    and is no smaller.) JPEG is lossy and opaque: ``bad_colour`` is laid over black.
+    and is hardly smaller.) JPEG is lossy and opaque: ``bad_colour`` is laid over black.
 
     Args:
         indices: uint8 (height, width), both at least 1.
@@ -70,7 +70,7 @@ def _png(indices: np.ndarray, bad: Bad, palette: np.ndarray, bad_colour: Rgba) -
 
 
 def _webp(indices: np.ndarray, bad: Bad, palette: np.ndarray, bad_colour: Rgba) -> bytes:
-    pixels = palette[indices] if bad is None else _painted(indices, bad, _opaque(palette), bad_colour)
+    pixels = palette.take(indices, axis=0) if bad is None else _painted(indices, bad, _opaque(palette), bad_colour)
     return _saved(pixels, "WEBP", quality=WEBP_QUALITY, method=WEBP_METHOD)
 
 
@@ -78,7 +78,7 @@ def _jpg(indices: np.ndarray, bad: Bad, palette: np.ndarray, bad_colour: Rgba) -
     *rgb, alpha = bad_colour
     flat = [round(c * alpha / 255) for c in rgb]
     grey = (palette == palette[:, :1]).all() and (bad is None or len(set(flat)) == 1)
-    pixels = palette[indices, 0] if grey else palette[indices]
+    pixels = palette[:, 0].take(indices) if grey else palette.take(indices, axis=0)
     if bad is not None:
         pixels[bad] = flat[0] if grey else flat
     return _saved(pixels, "JPEG", quality=JPEG_QUALITY)
@@ -94,7 +94,7 @@ def _opaque(palette: np.ndarray) -> np.ndarray:
 
 def _painted(indices: np.ndarray, bad: np.ndarray, colours: np.ndarray, bad_colour: Rgba) -> np.ndarray:
     """Pixels, uint8 (height, width, 4)."""
-    pixels: np.ndarray = colours[indices]
+    pixels = colours.take(indices, axis=0)
     pixels[bad] = bad_colour
     return pixels
 

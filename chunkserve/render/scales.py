@@ -1,6 +1,7 @@
 """How values are spread over the colours: monotone functions of float64, one per name.
 
 Each maps values within ``[vmin, vmax]``; what is shown is where the result lies between those of ``vmin`` and ``vmax``.
+They may write into the array they are given: a new one for each step would take most of the time.
 """
 
 import math
@@ -14,7 +15,8 @@ LOG_FLOOR = 1e-5
 SYMLOG_LINEAR = 1e-3
 """Half the width of the linear middle of ``symlog``, as a fraction of ``max(|vmin|, |vmax|)``."""
 
-_DECADE = 10 / 9  # what matplotlib's SymmetricalLogTransform gives the linear middle, with linscale 1 and base 10
+_LINEAR = math.log(10) * 10 / 9
+"""The linear middle beside a factor of e, as matplotlib's SymmetricalLogTransform has it with linscale 1, base 10."""
 
 Scale = Callable[[np.ndarray, float, float], np.ndarray]
 
@@ -25,21 +27,29 @@ def _linear(values: np.ndarray, vmin: float, vmax: float) -> np.ndarray:  # noqa
 
 def _sqrt(values: np.ndarray, vmin: float, vmax: float) -> np.ndarray:  # noqa: ARG001
     """As ``matplotlib.colors.PowerNorm(0.5)``: the square root of the distance from ``vmin``."""
-    return np.asarray(np.sqrt(values - vmin))
+    values -= vmin
+    np.sqrt(values, out=values)
+    return values
 
 
 def _log(values: np.ndarray, vmin: float, vmax: float) -> np.ndarray:
     """Needs ``vmax > 0``; values below ``vmin``, or below the floor where that is not positive, are the floor."""
     floor = vmin if vmin > 0 else max(vmax * LOG_FLOOR, math.ulp(0.0))
-    return np.asarray(np.log(np.maximum(values, floor)))
+    np.log(np.maximum(values, floor, out=values), out=values)
+    return values
 
 
 def _symlog(values: np.ndarray, vmin: float, vmax: float) -> np.ndarray:
     """As ``matplotlib.colors.SymLogNorm(linthresh, linscale=1, base=10)``: logarithmic around a linear middle."""
     middle = max(max(abs(vmin), abs(vmax)) * SYMLOG_LINEAR, math.ulp(0.0))
-    ratio = np.abs(values) / middle
-    far = np.log10(np.maximum(ratio, 1)) + _DECADE
-    return np.asarray(np.copysign(np.where(ratio <= 1, ratio * _DECADE, far), values))
+    ratio = np.abs(values)
+    ratio /= middle
+    near = np.minimum(ratio, 1)
+    near *= _LINEAR
+    # nothing is added to what is near, since its logarithm is that of 1
+    near += np.log(np.maximum(ratio, 1, out=ratio), out=ratio)
+    np.copysign(near, values, out=near)
+    return near
 
 
 SCALES: dict[str, Scale] = {"linear": _linear, "log": _log, "sqrt": _sqrt, "symlog": _symlog}

@@ -62,7 +62,8 @@ class Style:
     def ends(self) -> Window:
         """Where the scale puts ``vmin`` and ``vmax``."""
         with np.errstate(over="ignore"):  # an infinite distance is refused, not warned of
-            low, high = SCALES[self.scale](np.array([self.vmin, self.vmax]), self.vmin, self.vmax).tolist()
+            ends = np.array([self.vmin, self.vmax], np.float64)
+            low, high = SCALES[self.scale](ends, self.vmin, self.vmax).tolist()
         return low, high
 
     @property

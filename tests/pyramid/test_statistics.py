@@ -97,6 +97,14 @@ def test_moments_of_integers_are_exact_at_their_limits(values: np.ndarray) -> No
     assert found.squares == pytest.approx(squares, rel=1e-9, abs=1e-9 * max(map(abs, numbers)) ** 2 * 2**-40)
 
 
+@pytest.mark.parametrize("name", ["<i8", ">u8", "<u4", "<i4"])
+def test_sums_of_extreme_integers_do_not_wrap(name: str) -> None:
+    limits = np.iinfo(name)
+    for values in ([limits.max] * 5, [limits.min] * 5, [limits.max, limits.max - 1, limits.min]):
+        found = measure(merged(Statistics.from_block(np.array(values, name)) for _ in range(2)))
+        assert (found.sum, found.mean) == (2 * sum(values), sum(values) / len(values))
+
+
 def test_merging_loses_no_deviation_beside_a_large_mean() -> None:
     """Sums of squares would: 1e9 squared has no room for a deviation of 1 in float64."""
     values = 1e9 + np.random.default_rng(2).normal(0, 1, 20_000)
