@@ -11,7 +11,7 @@ from chunkserve.faces.asgi import Faces
 from chunkserve.faces.files import FileFace
 from chunkserve.faces.home import home
 from chunkserve.faces.ome import OmeFace
-from chunkserve.faces.ops import healthz, not_found, readyz
+from chunkserve.faces.ops import healthz, metrics, not_found, readyz
 from chunkserve.faces.refs import ReferenceFace
 from chunkserve.faces.respond import Face, Policy, Responder
 from chunkserve.faces.stats import StatsFace
@@ -51,6 +51,7 @@ def build(settings: Settings, paths: tuple[str, ...]) -> Faces:
         Route("/", home),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
+        Route("/metrics", metrics),
     ]
 
     @asynccontextmanager

@@ -248,10 +248,11 @@ class LevelCache:
 
     def remove(self, part: Part) -> None:
         """Remove a level at once, its metadata first: nobody must read what is half gone."""
-        trash = os.path.join(self.folder, f"{_TRASH}-{os.getpid()}-{time.monotonic_ns()}")
+        trash = os.path.join(self.making, f"{_TRASH}-{os.getpid()}-{time.monotonic_ns()}")
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(part.path, "zarr.json"))
         with contextlib.suppress(OSError):
+            os.makedirs(self.making, exist_ok=True)
             os.rename(part.path, trash)
             self.evictions += 1
         shutil.rmtree(trash, ignore_errors=True)

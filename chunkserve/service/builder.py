@@ -54,6 +54,11 @@ class Builder:
         self._closed = False
         self.blocks = 0
 
+    @property
+    def jobs(self) -> int:
+        """Levels being made."""
+        return len(self._jobs)
+
     def want(self, pyramid: Pyramid, level: int, position: Shape) -> "Future[None]":
         """Have a block of a level made; resolved when it is there, failed if it cannot be."""
         key = (pyramid.tag, level, position)
