@@ -142,7 +142,7 @@ class OmeFace:
         inside = box.clip(whole(pyramid.plan.extent(key.level)))
         assert inside is not None
         values, _ = self.store.pyramids.preview(pyramid, key.level, inside)
-        return self.respond.fleeting(request, encode.blosc_zstd(pyramid.padded(values)), approximate=True)
+        return self.respond.fleeting(request, encode.blosc_lz4(pyramid.padded(values)), approximate=True)
 
     # --------------------------------------------------------------- documents
 
