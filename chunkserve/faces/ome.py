@@ -61,7 +61,7 @@ class OmeFace:
         key, pyramid = self._find(request, path, wait=wait)
         pinned = path.parameters.get("v", "")
         if pinned:
-            self.store.check_pin(key.dataset, pinned, wait=wait)
+            self.store.check_pin(pyramid.array.node.files[0], pinned, wait=wait)
         if key.position is not None:
             return self._chunk(request, path, key, pyramid, wait=wait)
         if not wait:
