@@ -10,9 +10,12 @@ from starlette.routing import Route
 from chunkserve.faces.asgi import Faces
 from chunkserve.faces.files import FileFace
 from chunkserve.faces.home import home
-from chunkserve.faces.ops import healthz, not_found, readyz
+from chunkserve.faces.ome import OmeFace
+from chunkserve.faces.ops import healthz, metrics, not_found, readyz
 from chunkserve.faces.refs import ReferenceFace
 from chunkserve.faces.respond import Face, Policy, Responder
+from chunkserve.faces.stats import StatsFace
+from chunkserve.faces.tiles import DeepZoomFace, TileFace
 from chunkserve.faces.zarr import ZarrFace
 from chunkserve.service.store import Store, open_roots
 from chunkserve.settings import Settings
@@ -32,9 +35,15 @@ def build(settings: Settings, paths: tuple[str, ...]) -> Faces:
         frozenset(origin.encode() for origin in settings.cors),
     )
     respond = Responder(policy, settings.cache_memory // 8)
+    tiles = TileFace(store, respond)
     faces: Mapping[bytes, Face] = {
         b"zarr": ZarrFace(store, respond, 3),
         b"zarr2": ZarrFace(store, respond, 2),
+        b"ome": OmeFace(store, respond, 3),
+        b"ome2": OmeFace(store, respond, 2),
+        b"tiles": tiles,
+        b"dzi": DeepZoomFace(tiles),
+        b"stats": StatsFace(store, respond),
         b"files": FileFace(store, respond),
         b"refs": ReferenceFace(store, respond, settings.public_url),
     }
@@ -42,6 +51,7 @@ def build(settings: Settings, paths: tuple[str, ...]) -> Faces:
         Route("/", home),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
+        Route("/metrics", metrics),
     ]
 
     @asynccontextmanager
@@ -52,4 +62,4 @@ def build(settings: Settings, paths: tuple[str, ...]) -> Faces:
 
     others = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: not_found, 405: not_found})
     others.state.store = store
-    return Faces(faces, others, respond, threads)
+    return Faces(faces, others, respond, threads, settings.wait)

@@ -1,4 +1,4 @@
-"""The command line: ``serve``, ``demo``, ``inspect``, ``settings``."""
+"""The command line: ``serve``, ``demo``, ``inspect``, ``warm``, ``cache``, ``settings``."""
 
 import argparse
 import dataclasses
@@ -9,24 +9,31 @@ import sys
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.logging import RichHandler
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
     TextColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 from rich.table import Table
 from rich.tree import Tree
 
 from chunkserve import __version__
+from chunkserve.cache.disk import DiskCache
+from chunkserve.cache.levels import LevelCache
 from chunkserve.errors import ChunkserveError
 from chunkserve.hdf5.demo_client import demo_steps
 from chunkserve.inspection import Report, inspect
+from chunkserve.service.pyramids import Wish
 from chunkserve.service.store import Store, open_roots
 from chunkserve.settings import PREFIX, Settings, load, size_text
+from chunkserve.warming import jobs, served_as, warm
 
 DESCRIPTION = "Serve HDF5, NeXus and netCDF-4 files, where they lie, as Zarr."
 
@@ -36,6 +43,7 @@ EPILOG = """examples:
   chunkserve serve raw=/data/raw lab=/mnt/lab     several, each under its name
   chunkserve demo                                 make sample data and serve them
   chunkserve inspect run42.nxs                    what is in a file, and how each dataset is served
+  chunkserve warm run42.nxs entry/data/data       make its pyramid before anybody asks
   chunkserve settings                             all settings, with their present values
 
 Every setting is a flag of 'serve', a variable CHUNKSERVE_NAME and a line 'name = value' of the --config file, in this
@@ -97,6 +105,34 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="as JSON")
     _add_settings(command)
     command.set_defaults(run=_inspect)
+
+    command = commands.add_parser(
+        "warm",
+        help="compute pyramids ahead of the first request",
+        description="Compute all levels of datasets into the cache folder, so that the first viewer finds them there. "
+        "Interrupted, it goes on where it was when it is started again. Levels belong to the name under which a file "
+        "is served: name with --roots what 'serve' is given, unless that is the folder that FILE is in.",
+    )
+    command.add_argument("file", metavar="FILE", help="an HDF5, NeXus or netCDF-4 file")
+    command.add_argument("datasets", nargs="*", metavar="DATASET", help="paths in it (default: all with levels)")
+    command.add_argument(
+        "--levels", type=int, default=0, metavar="N", help="how many, from the finest on (default: all)"
+    )
+    command.add_argument("--method", default="", help="mean, max, min, mode or stride (default: mean, mode of labels)")
+    command.add_argument("--axes", default="", help="axes to halve, by name or number: yx or 0,1 (default: see docs)")
+    command.add_argument("--jobs", type=int, default=0, metavar="N", help="blocks made at a time (default: cores)")
+    _add_settings(command)
+    command.set_defaults(run=_warm)
+
+    command = commands.add_parser(
+        "cache",
+        help="look at the cache folder, empty or check it",
+        description="stats: what is in the cache folder. clear: remove it all. verify: read everything, remove what is "
+        "damaged.",
+    )
+    command.add_argument("what", choices=("stats", "clear", "verify"))
+    _add_settings(command)
+    command.set_defaults(run=_cache)
 
     command = commands.add_parser(
         "settings",
@@ -224,6 +260,60 @@ def _inspect(options: argparse.Namespace, console: Console) -> int:
         sys.stdout.write(json.dumps(report.as_json(), indent=1, ensure_ascii=False) + "\n")
     else:
         console.print(_tree(report), soft_wrap=True)
+    return 0
+
+
+def _warm(options: argparse.Namespace, console: Console) -> int:
+    settings = _load(options)
+    if not os.path.isfile(options.file):
+        raise FileNotFoundError(f"{options.file}: no such file")
+    roots = settings.roots or (os.path.dirname(os.path.realpath(options.file)),)
+    store = Store(settings, open_roots(settings, roots))
+    try:
+        file = served_as(roots, options.file)
+        with _throughput(console) as progress:
+            for job in jobs(store, file, tuple(options.datasets), Wish(options.axes, options.method)):
+                task = progress.add_task(_plain(job.path), total=job.pyramid.source_bytes)
+                warm(job, lambda n, task=task: progress.advance(task, n), options.jobs, options.levels)  # type: ignore[misc]
+                progress.update(task, completed=job.pyramid.source_bytes)
+    finally:
+        store.close()
+    return 0
+
+
+def _throughput(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
+        console=console,
+    )  # fmt: skip
+
+
+def _cache(options: argparse.Namespace, console: Console) -> int:
+    settings = _load(options)
+    folder = settings.cache_folder()
+    entries, levels = DiskCache(folder, settings.cache_disk), LevelCache(folder, settings.levels_disk)
+    if options.what == "clear":
+        freed = entries.clear() + sum(part.size for part in levels.parts())
+        levels.clear()
+        console.print(f"removed {decimal(freed)} from {folder}", soft_wrap=True)
+        return 0
+    if options.what == "verify":
+        found = [*entries.verify(), *levels.verify()]
+        bad = [path for path, sound in found if not sound]
+        for path in bad:
+            console.print(f"[red]damaged, removed:[/] {path}", soft_wrap=True)
+        console.print(f"{len(found)} entries, {len(bad)} damaged")
+        return 1 if bad else 0
+    table = Table(box=None, pad_edge=False)
+    for column in ("what", "entries", "size", "limit"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    for kind, (count, used) in sorted(entries.totals().items()):
+        table.add_row(kind, f"{count:,}", decimal(used), "")
+    table.add_row("[bold]all of these[/]", "", "", size_text(settings.cache_disk))
+    parts = list(levels.parts())
+    table.add_row("levels", f"{len(parts):,}", decimal(sum(p.size for p in parts)), size_text(settings.levels_disk))
+    console.print(f"cache folder: {folder}", soft_wrap=True)
+    console.print(table)
     return 0
 
 

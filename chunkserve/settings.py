@@ -82,15 +82,18 @@ def seconds(text: str) -> float:
     return value
 
 
-def level(text: str) -> str:
-    """A log level.
+def choice(*words: str) -> Callable[[str], str]:
+    """One of some words, in any case."""
 
-    Raises:
-        ValueError: There is none of that name.
-    """
-    if text.lower() not in ("debug", "info", "warning", "error"):
-        raise ValueError(f"{text!r} is none of debug, info, warning, error")
-    return text.lower()
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(f"{text!r} is none of {', '.join(words)}")
+        return text.lower()
+
+    return parse
+
+
+level = choice("debug", "info", "warning", "error")
 
 
 def setting(default: Any, unit: str, text: str, parse: Callable[[str], Any] | None = None) -> Any:
@@ -120,6 +123,7 @@ class Settings:
     cache_dir: str = setting("", "folder", "cache folder; empty means ~/.cache/chunkserve (XDG_CACHE_HOME)")
     cache_memory: int = setting(256 * 2**20, "bytes", "memory for computed chunks and documents, per worker", size)
     cache_disk: int = setting(10 * 2**30, "bytes", "disk for structures, chunk indices and computed chunks", size)
+    levels_disk: int = setting(20 * 2**30, "bytes", "disk for computed levels of pyramids", size)
     open_files: int = setting(512, "files", "files kept open, per worker", count(1))
 
     readers: int = setting(2, "processes", "processes reading HDF5 structure at once, per worker", count(1, 1024))
@@ -141,6 +145,17 @@ class Settings:
     shard_below: int = setting(128 * 2**10, "bytes", "smaller chunks are presented as shards (Zarr v3)", size)
     target_chunk: int = setting(2**20, "bytes", "size of joined chunks, shards and ranges of contiguous data", size)
     max_chunk: int = setting(512 * 2**20, "bytes", "larger chunks are not decoded or re-headed", size)
+    max_source_bytes: int = setting(
+        256 * 2**20, "bytes", "source that one request may read for a level; more is read in the background", size
+    )
+    wait: float = setting(20.0, "seconds", "how long a request waits for a level made in the background", seconds)
+    builders: int = setting(1, "threads", "threads that make levels in the background, per worker", count(1, 64))
+    sentinel: str = setting(
+        "auto",
+        "choice",
+        "whether all ones of unsigned data mark dead pixels: on, off or auto",
+        choice("on", "off", "auto"),
+    )
     settle: float = setting(2.0, "seconds", "a file modified less long ago is taken to be still growing", seconds)
 
     cache_control: str = setting("no-cache", "header", "Cache-Control of answers; clients revalidate by ETag")

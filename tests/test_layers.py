@@ -10,12 +10,12 @@ import chunkserve
 
 LAYERS = [  # lowest first; names in one row may not import each other
     {"errors", "versions", "datatypes", "chunkindex", "grid", "settings"},
-    {"model"},
-    {"wire", "codecs", "cache"},
+    {"model", "render"},
+    {"wire", "codecs", "cache", "pyramid"},
     {"metadata", "sources"},
     {"hdf5"},
     {"service"},
-    {"faces", "inspection", "library"},
+    {"faces", "inspection", "library", "warming"},
     {"app", "express"},
     {"server"},
     {"cli"},
@@ -57,10 +57,11 @@ def test_faces_do_not_know_each_other(path: Path) -> None:
     assert siblings <= SHARED_BY_FACES
 
 
-def test_only_the_reader_side_imports_h5py() -> None:
+def test_libraries_are_imported_behind_their_fences_only() -> None:
     def importers(module: str) -> set[str]:
         line = re.compile(rf"^(?:import|from) {module}\b", re.MULTILINE)
         return {part(path) for path in MODULES if line.search(path.read_text())}
 
     assert importers("h5py") == {"hdf5"}
     assert importers("starlette") <= {"faces", "app"}
+    assert importers("PIL") == importers("cmap") == {"render"}

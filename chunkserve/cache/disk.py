@@ -129,6 +129,38 @@ class DiskCache:
                 with contextlib.suppress(OSError):
                     yield path, os.stat(path)
 
+    def totals(self) -> dict[str, tuple[int, int]]:
+        """Entries and bytes by kind."""
+        found: dict[str, tuple[int, int]] = {}
+        for path, info in self.entries():
+            kind = os.path.relpath(path, self.folder).split(os.sep)[0]
+            count, used = found.get(kind, (0, 0))
+            found[kind] = count + 1, used + info.st_size
+        return found
+
+    def clear(self) -> int:
+        """Remove all entries; the bytes that were freed."""
+        freed = 0
+        for path, info in self.entries():
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+                freed += info.st_size
+        return freed
+
+    def verify(self) -> Iterator[tuple[str, bool]]:
+        """Every entry with whether it is sound; damaged ones are removed."""
+        for path, _ in self.entries():
+            yield path, self._sound(path)
+
+    def _sound(self, path: str) -> bool:
+        with open(path, "rb") as file:
+            head, payload = file.read(_HEAD), file.read()
+        if head[:8] == MAGIC and int.from_bytes(head[8:], "little") == zlib.crc32(payload):
+            return True
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        return False
+
     def sweep(self) -> None:
         """Remove the entries not used for longest until nine tenths of the bound are left."""
         found = sorted(self.entries(), key=lambda entry: entry[1].st_mtime)

@@ -14,6 +14,7 @@ class Flight:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls: dict[Hashable, Future[Any]] = {}
+        self.made = self.joined = 0
 
     def run(self, key: Hashable, make: Callable[[], T]) -> T:
         """The result of ``make()``, or of the call already under way for ``key``."""
@@ -22,6 +23,8 @@ class Flight:
             mine = call is None
             if call is None:
                 call = self._calls[key] = Future()
+            self.made += mine
+            self.joined += not mine
         if not mine:
             return call.result()  # type: ignore[no-any-return]  # futures of one key share a type
         try:

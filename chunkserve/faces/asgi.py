@@ -1,6 +1,7 @@
 """Faces over ASGI: ask at once, else in a thread; send bodies in parts."""
 
 import asyncio
+import contextlib
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp
 from chunkserve import errors
 from chunkserve.faces.respond import WANTED, Face, Reply, Request, Responder
 from chunkserve.service.blob import Blob
+from chunkserve.service.builder import Building
 from chunkserve.sources.localfile import WouldBlock
 
 Scope = MutableMapping[str, Any]
@@ -32,13 +34,20 @@ class Faces:
     """An ASGI application: the first segment of the path names the face; what is left is Starlette's."""
 
     def __init__(
-        self, faces: Mapping[bytes, Face], others: ASGIApp, respond: Responder, threads: ThreadPoolExecutor
+        self,
+        faces: Mapping[bytes, Face],
+        others: ASGIApp,
+        respond: Responder,
+        threads: ThreadPoolExecutor,
+        patience: float = 20.0,
     ) -> None:
-        """Serve ``faces`` by first segment, and ``others``; wait in ``threads``."""
+        """Serve ``faces`` by first segment, and ``others``; wait in ``threads``, ``patience`` seconds for levels."""
         self.faces = faces
         self.others = others
         self.respond = respond
         self.threads = threads
+        self.patience = patience
+        self._asked: dict[tuple[bytes, bytes], asyncio.Future[Reply]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request (https://asgi.readthedocs.io/)."""
@@ -86,11 +95,28 @@ class Faces:
             except (WouldBlock, errors.SourceChanged):
                 pass
             try:
-                return await self._run(functools.partial(face, request, wait=True))
+                return await self._in_turn(face, request)
             except errors.SourceChanged:
-                return await self._run(functools.partial(face, request, wait=True))
+                return await self._in_turn(face, request)
+            except Building as building:
+                await asyncio.wait([asyncio.wrap_future(building.done)], timeout=self.patience)
+                return await self._in_turn(face, request)
         except Exception as error:  # noqa: BLE001 - every failure becomes a reply
             return self.respond.error(request, error)
+
+    async def _in_turn(self, face: Face, request: Request) -> Reply:
+        """Ask in a thread; but while the same is being asked there, wait for that, and find the answer at hand."""
+        key = (request.path, request.query)
+        while (busy := self._asked.get(key)) is not None:
+            await asyncio.wait([busy])
+            with contextlib.suppress(WouldBlock, errors.SourceChanged):
+                return face(request, wait=False)
+        asked = self._asked[key] = asyncio.ensure_future(self._run(functools.partial(face, request, wait=True)))
+        try:
+            return await asyncio.shield(asked)
+        finally:
+            if self._asked.get(key) is asked:
+                del self._asked[key]
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Do in a thread what takes time."""

@@ -1,4 +1,4 @@
-"""For operators: ``/healthz`` (the process answers) and ``/readyz`` (it can really read)."""
+"""For operators: ``/healthz`` (the process answers), ``/readyz`` (it can really read), ``/metrics``."""
 
 import asyncio
 
@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from chunkserve.errors import ChunkserveError
 from chunkserve.faces.respond import TITLES
+from chunkserve.service.metrics import exposition
 from chunkserve.service.store import Store
 
 
@@ -25,6 +26,11 @@ async def readyz(request: Request) -> Response:
     except ChunkserveError as error:
         return JSONResponse({"ready": False, "detail": str(error)}, 503, {"Retry-After": "5"})
     return JSONResponse({"ready": True, "checks": checks})
+
+
+async def metrics(request: Request) -> Response:
+    """Figures of the worker that answers, for Prometheus."""
+    return PlainTextResponse(exposition(request.app.state.store), media_type="text/plain; version=0.0.4")
 
 
 async def not_found(request: Request, error: Exception) -> Response:

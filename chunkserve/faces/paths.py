@@ -1,9 +1,10 @@
 """URL paths: the first segment's matrix parameters, and the other segments decoded once, strictly."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes
 
-from chunkserve.errors import NotFound
+from chunkserve.errors import BadRequest, NotFound
 
 MAX_PATH = 16384
 """Bytes of a request path."""
@@ -40,6 +41,19 @@ def parse_path(raw: bytes) -> UrlPath:
     _, *pairs = first.split(b";")
     parameters = dict(_decode(pair).partition("=")[::2] for pair in pairs) if pairs else {}
     return UrlPath(parts, folder, parameters)
+
+
+def parameters_of(query: bytes, matrix: Mapping[str, str], known: Collection[str]) -> dict[str, str]:
+    """Parameters of a request: those of the query, and matrix parameters of the path.
+
+    Raises:
+        BadRequest: One is not known.
+    """
+    found = {**matrix, **dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))}
+    unknown = found.keys() - set(known)
+    if unknown:
+        raise BadRequest(f"unknown parameter {min(unknown)}; there are {', '.join(sorted(known))}")
+    return found
 
 
 def _decode(segment: bytes) -> str:

@@ -55,7 +55,10 @@ WANTED = frozenset({b"accept-encoding", b"host", b"if-none-match", b"if-range", 
 
 ALLOW = b"GET, HEAD, OPTIONS"
 
-_EXPOSED = b"Accept-Ranges, Content-Encoding, Content-Length, Content-Range, ETag, Retry-After, X-Chunkserve-Version"
+_EXPOSED = (
+    b"Accept-Ranges, Content-Encoding, Content-Length, Content-Range, ETag, Retry-After, X-Chunkserve-Approximate, "
+    b"X-Chunkserve-Version"
+)
 _ALLOWED = b"Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range"
 _RANGE = re.compile(rb"bytes=(?:([0-9]{1,99})-([0-9]{0,99})|-([0-9]{1,99}))\Z")
 
@@ -150,7 +153,7 @@ class Responder:
             head.append((b"x-chunkserve-version", answer.version.encode()))
         if answer.json:
             return self._document(request, head, answer, wait=wait)
-        head.append((b"content-type", b"application/octet-stream"))
+        head.append((b"content-type", answer.media.encode() or b"application/octet-stream"))
         return self.body(request, head, answer.blob, answer.etag)
 
     def _document(self, request: Request, head: Headers, answer: Answer, *, wait: bool) -> Reply:
@@ -195,6 +198,17 @@ class Responder:
         """A reply with a small document made for this request."""
         head = self.policy.cross_origin(request)
         head += ((b"content-type", media.encode()), (b"cache-control", b"no-cache"))
+        head.append((b"content-length", b"%d" % len(data)))
+        return Reply(200, head, blob_of(data), 0, len(data))
+
+    def fleeting(
+        self, request: Request, data: bytes, media: bytes = b"application/octet-stream", *, approximate: bool = False
+    ) -> Reply:
+        """A reply that nobody must keep: an approximation, or of data that are being written."""
+        head = self.policy.cross_origin(request)
+        head += ((b"content-type", media), (b"cache-control", b"no-store"))
+        if approximate:
+            head.append((b"x-chunkserve-approximate", b"1"))
         head.append((b"content-length", b"%d" % len(data)))
         return Reply(200, head, blob_of(data), 0, len(data))
 

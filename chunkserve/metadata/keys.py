@@ -1,9 +1,11 @@
 """Store keys: which document or chunk a URL path names. One spelling per key: parse, write again, compare."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from chunkserve.errors import NotFound
 from chunkserve.grid import Shape
 
 Format = Literal[2, 3]
@@ -98,3 +100,42 @@ def in_grid(position: Shape, grid: Shape, zarr_format: Format) -> bool:
         if p >= n:
             return False
     return True
+
+
+def level_key(
+    parts: tuple[str, ...], zarr_format: Format, rank: Callable[[tuple[str, ...]], int | None]
+) -> tuple[tuple[str, ...], int | None, str, Shape | None]:
+    """What the components of a key below a pyramid name.
+
+    Chunks are called ``c/1/2`` in format 3 and ``1/2`` in format 2.
+
+    Args:
+        parts: Path of the dataset, then a document, or a level and a document or chunk.
+        zarr_format: 2 or 3.
+        rank: The rank of the dataset at a path, ``None`` where there is no dataset.
+
+    Returns:
+        The dataset's path, the level (``None`` for the group), the document's name, the chunk's position.
+
+    Raises:
+        NotFound: It names nothing.
+    """
+    if parts and parts[-1] in DOCUMENTS[zarr_format]:
+        path, name = parts[:-1], parts[-1]
+        if rank(path) is not None:
+            return path, None, name, None
+        if path and _NUMBER.match(path[-1]) and rank(path[:-1]) is not None:
+            return path[:-1], int(path[-1]), name, None
+        raise NotFound("/".join(parts))
+    at = len(parts)
+    while at and _NUMBER.match(parts[at - 1]):
+        at -= 1
+    if zarr_format == 3:
+        if at < 2 or parts[at - 1] != "c" or not _NUMBER.match(parts[at - 2]):
+            raise NotFound("/".join(parts))
+        return parts[: at - 2], int(parts[at - 2]), "", tuple(map(int, parts[at:]))
+    for start in range(at, len(parts) - 2):  # names of datasets may be numbers
+        found = rank(parts[:start])
+        if found is not None and len(parts) - start == found + 1:
+            return parts[:start], int(parts[start]), "", tuple(map(int, parts[start + 1 :]))
+    raise NotFound("/".join(parts))

@@ -25,7 +25,9 @@ from chunkserve.service.documents import Documents, Made
 from chunkserve.service.files import Files
 from chunkserve.service.hdffile import HdfFile, Tools
 from chunkserve.service.nodes import Node, Nodes, is_hidden, named_links
+from chunkserve.service.pyramids import Pyramids
 from chunkserve.service.references import references
+from chunkserve.service.tiles import Tiles
 from chunkserve.service.zarrarray import Context, ZarrArray
 from chunkserve.settings import Settings, clean_environment
 from chunkserve.sources.localfile import WouldBlock
@@ -47,12 +49,14 @@ class Answer(NamedTuple):
         etag: Strong; without quotes.
         version: What to pin URLs of the file to; told with documents, empty if they cannot be pinned.
         json: Whether it is a metadata document.
+        media: Its media type, if it is neither that nor bytes.
     """
 
     blob: Blob
     etag: str
     version: str = ""
     json: bool = False
+    media: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,12 +105,15 @@ class Store:
             2: Documents(self.context, 2, settings.consolidate),
             3: Documents(self.context, 3, settings.consolidate),
         }
+        self.pyramids = Pyramids(self.context, settings)
+        self.tiles = Tiles(self.pyramids)
         self._arrays: Recent[Chunks] = Recent(HANDLES)
         self._closures: Recent[Closure] = Recent(HANDLES)
         self._made: MemoryCache[Made] = MemoryCache(settings.cache_memory // 4)
 
     def close(self) -> None:
         """Let go of files and folders; end the reader processes, unless others use them."""
+        self.pyramids.close()
         self.nodes.files.close()
         self.roots.close()
         if self._own_readers:
@@ -226,6 +233,15 @@ class Store:
             raise WouldBlock
         closure = self._closure(self.files.find(path)[0], wait=wait)
         return closure.version if closure is not None else ""
+
+    def check_pin(self, file: HdfFile, pinned: str, *, wait: bool) -> None:
+        """Look whether a pinned version of a file, and of all that it draws from, is the current one.
+
+        Raises:
+            Gone: It is not.
+            WouldBlock: Not ``wait``, and it is not at hand.
+        """
+        self._check_pin(file, pinned, (file.name,), wait=wait)
 
     def _check_pin(self, file: HdfFile, pinned: str, path: tuple[str, ...], *, wait: bool) -> None:
         closure = self._closure(file, wait=wait)

@@ -1,0 +1,232 @@
+"""Image tiles: ``/tiles/{file}/{dataset}/{level}/{row}/{col}.png``, ``.../xyz/{z}/{x}/{y}.png``, ``/dzi/...``.
+
+What is drawn, and how, stands in the query or in matrix parameters of the first segment. A tile without ``vmin`` and
+``vmax`` has the dataset's window, never its own.
+"""
+
+import functools
+import json
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from chunkserve.cache.recent import Recent
+from chunkserve.errors import BadRequest, NotFound
+from chunkserve.faces.paths import parameters_of, parse_path
+from chunkserve.faces.respond import Reply, Request, Responder
+from chunkserve.grid import Box, chunk_box, whole
+from chunkserve.render.colour import shade
+from chunkserve.render.deepzoom import DeepZoom
+from chunkserve.render.image import MEDIA, encode, npy
+from chunkserve.render.palette import palette
+from chunkserve.render.style import PARAMETERS as STYLE
+from chunkserve.render.style import Style, parse_style
+from chunkserve.service.blob import blob_of
+from chunkserve.service.store import Answer, Store
+from chunkserve.service.tiles import Pixels, Plane
+from chunkserve.sources.localfile import WouldBlock
+from chunkserve.versions import digest
+
+PARAMETERS = frozenset({*STYLE, "axes", "index", "method", "tile", "v"})
+"""Names of parameters that are known."""
+
+PLANES = 1024
+"""Planes remembered, per worker."""
+
+SIZES = (256, 512)
+"""Edges of tiles, in pixels."""
+
+_TILE = re.compile(r"(0|[1-9][0-9]{0,8})\.(png|webp|jpg|npy)\Z")
+_DEEP = re.compile(r"(0|[1-9][0-9]{0,8})_(0|[1-9][0-9]{0,8})\.(png|webp|jpg)\Z")
+_NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,8})\Z")
+
+
+class _Tile(NamedTuple):
+    """A tile that is asked for."""
+
+    dataset: tuple[str, ...]
+    level: int
+    row: int
+    column: int
+    form: str
+    zoom: bool = False
+
+
+class TileFace:
+    """Tiles by level, row and column, level 0 at full resolution; or by zoom, x and y, zoom 0 the coarsest."""
+
+    def __init__(self, store: Store, respond: Responder) -> None:
+        """Serve planes of the datasets of ``store``."""
+        self.store = store
+        self.respond = respond
+        self._path = functools.lru_cache(4096)(parse_path)
+        self._planes: Recent[Plane] = Recent(PLANES)
+
+    def __call__(self, request: Request, *, wait: bool) -> Reply:
+        """Answer a request."""
+        path = self._path(request.path)
+        parameters = parameters_of(request.query, path.parameters, PARAMETERS)
+        if path.parts[-1:] == ("info.json",):
+            return self._info(request, path.parts[:-1], parameters, wait=wait)
+        tile = _tile(path.parts)
+        plane = self.plane(tile.dataset, parameters, wait=wait)
+        level = plane.pyramid.plan.count - tile.level if tile.zoom else tile.level
+        size = _size(parameters)
+        part = chunk_box((tile.row, tile.column), (size, size)).clip(whole(plane.extent(level)))
+        if part is None:
+            raise NotFound("/".join(path.parts))
+        return self.tile(request, plane, _Part(level, 0, part), tile.form, parameters, wait=wait)
+
+    def plane(self, dataset: tuple[str, ...], p: Mapping[str, str], *, wait: bool) -> Plane:
+        """The plane that the parameters name.
+
+        Raises:
+            WouldBlock: Not ``wait``, and it is not at hand.
+        """
+        axes, index, method = (p.get(word, "") for word in ("axes", "index", "method"))
+        name = (dataset, axes, index, method)
+        known = self._planes.get(name)
+        if known is not None and known.pyramid.is_current():
+            return known
+        if not wait:
+            raise WouldBlock
+        found = self.store.tiles.plane(self.store.node(dataset), axes, index, method)
+        self._planes.put(name, found)
+        return found
+
+    def tile(
+        self, request: Request, plane: Plane, part: "_Part", form: str, parameters: Mapping[str, str], *, wait: bool
+    ) -> Reply:
+        """A tile, from memory or made now."""
+        style = None if form == "npy" else self._style(plane, parameters, wait=wait)
+        tag = digest("tile-1", plane.key, part, form, style.key if style else "")
+        pinned = parameters.get("v", "")
+        if pinned:
+            self.store.check_pin(plane.pyramid.array.node.files[0], pinned, wait=wait)
+        data = None if plane.pyramid.live else self.store.memory.get(tag)
+        if data is None:
+            if request.known() == tag and not plane.pyramid.live:
+                return self.respond.answer(request, Answer(blob_of(), tag), wait=wait, pinned=bool(pinned))
+            if not wait:
+                raise WouldBlock
+            pixels = self.store.tiles.pixels(plane, part.level, part.box)
+            data = _drawn(pixels, part.halvings, form, style)
+            media = MEDIA[form].encode()
+            if not pixels.exact or plane.pyramid.live:
+                return self.respond.fleeting(request, data, media, approximate=not pixels.exact)
+            self.store.memory.put(tag, data, len(data))
+        return self.respond.answer(
+            request, Answer(blob_of(data), tag, media=MEDIA[form]), wait=wait, pinned=bool(pinned)
+        )
+
+    def _style(self, plane: Plane, parameters: Mapping[str, str], *, wait: bool) -> Style:
+        if "vmin" in parameters and "vmax" in parameters:
+            return parse_style(parameters, (0.0, 1.0))
+        if not wait and plane.pyramid.known_window is None:
+            raise WouldBlock
+        window = self.store.pyramids.window(plane.pyramid)
+        return parse_style(parameters, (window.start, window.end) if window is not None else (0.0, 1.0))
+
+    def _info(self, request: Request, dataset: tuple[str, ...], parameters: Mapping[str, str], *, wait: bool) -> Reply:
+        """What a viewer needs to know before it asks for tiles."""
+        if not wait:
+            raise WouldBlock
+        plane = self.plane(dataset, parameters, wait=wait)
+        pyramid, size = plane.pyramid, _size(parameters)
+        window = self.store.pyramids.window(pyramid)
+        names = pyramid.array.dimensions
+        levels = []
+        for level in range(pyramid.plan.count + 1):
+            height, width = plane.extent(level)
+            exact = level == 0 or self.store.pyramids.is_cheap(pyramid, level, plane.box(whole((height, width))))
+            levels.append(
+                {
+                    "level": level, "height": height, "width": width, "rows": -(-height // size),
+                    "columns": -(-width // size), "factor": 2**level, "exact": exact,
+                }
+            )  # fmt: skip
+        document = {
+            "dataset": pyramid.array.node.path,
+            "shape": list(pyramid.plan.shape),
+            "dtype": pyramid.dtype.name,
+            "method": pyramid.method,
+            "tile": size,
+            "axes": {"rows": plane.rows, "columns": plane.columns, "names": list(names)},
+            "index": list(plane.index),
+            "levels": levels,
+            "window": None
+            if window is None
+            else {"start": window.start, "end": window.end, "min": window.min, "max": window.max},
+            "version": self.store.pin(dataset, wait=True),
+            "formats": sorted(MEDIA),
+        }
+        return self.respond.text(request, json.dumps(document).encode(), "application/json")
+
+
+class _Part(NamedTuple):
+    """A box of a level of a plane, to be halved some more times."""
+
+    level: int
+    halvings: int
+    box: Box
+
+
+class DeepZoomFace:
+    """Deep Zoom for OpenSeadragon: ``/dzi/{file}/{dataset}.dzi`` and ``{dataset}_files/{level}/{x}_{y}.png``."""
+
+    def __init__(self, tiles: TileFace) -> None:
+        """Cut tiles as ``tiles`` does."""
+        self.tiles = tiles
+        self._path = functools.lru_cache(4096)(parse_path)
+
+    def __call__(self, request: Request, *, wait: bool) -> Reply:
+        """Answer a request."""
+        path = self._path(request.path)
+        parameters = parameters_of(request.query, path.parameters, PARAMETERS)
+        parts = path.parts
+        if parts and parts[-1].endswith(".dzi"):
+            if not wait:
+                raise WouldBlock
+            dataset = (*parts[:-1], parts[-1].removesuffix(".dzi"))
+            image = _deep(self.tiles.plane(dataset, parameters, wait=wait), parameters)
+            return self.tiles.respond.text(request, image.descriptor("png").encode(), "application/xml")
+        found = _DEEP.match(parts[-1]) if len(parts) > 3 else None
+        if found is None or not parts[-3].endswith("_files") or not _NUMBER.match(parts[-2]):
+            raise NotFound("/".join(parts))
+        plane = self.tiles.plane((*parts[:-3], parts[-3].removesuffix("_files")), parameters, wait=wait)
+        piece = _deep(plane, parameters).piece(int(parts[-2]), int(found[2]), int(found[1]))
+        part = _Part(piece.level, piece.halvings, piece.box)
+        return self.tiles.tile(request, plane, part, found[3], parameters, wait=wait)
+
+
+def _deep(plane: Plane, parameters: Mapping[str, str]) -> DeepZoom:
+    height, width = plane.extent(0)
+    return DeepZoom(height, width, _size(parameters), plane.pyramid.plan.count + 1)
+
+
+def _tile(parts: tuple[str, ...]) -> _Tile:
+    """The tile a path names: ``.../{level}/{row}/{col}.png``, or ``.../xyz/{z}/{x}/{y}.png``."""
+    found = _TILE.match(parts[-1]) if len(parts) > 3 else None
+    if found is None or not _NUMBER.match(parts[-2]) or not _NUMBER.match(parts[-3]):
+        raise NotFound("/".join(parts))
+    first, second, last = int(parts[-3]), int(parts[-2]), int(found[1])
+    if parts[-4] == "xyz" and len(parts) > 4:
+        return _Tile(parts[:-4], first, last, second, found[2], zoom=True)
+    return _Tile(parts[:-3], first, second, last, found[2])
+
+
+def _size(parameters: Mapping[str, str]) -> int:
+    text = parameters.get("tile", str(SIZES[0]))
+    if text not in map(str, SIZES):
+        raise BadRequest(f"tile={text} must be one of {', '.join(map(str, SIZES))}")
+    return int(text)
+
+
+def _drawn(pixels: Pixels, halvings: int, form: str, style: Style | None) -> bytes:
+    if style is None:
+        return npy(pixels.values)
+    step = 2**halvings
+    values = pixels.values[::step, ::step]
+    valid = None if pixels.valid is None else pixels.valid[::step, ::step]
+    indices, bad = shade(values, valid, style)
+    return encode(indices, bad, palette(style.cmap, style.invert), style.bad, form)

@@ -1,0 +1,235 @@
+"""All pyramids: found by path and view, described as OME-Zarr, their chunks answered within bounds."""
+
+import json
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from chunkserve.cache.levels import LevelCache
+from chunkserve.cache.recent import Recent
+from chunkserve.errors import BadRequest, NotFound, Unsupported
+from chunkserve.grid import Box, Shape, covering
+from chunkserve.metadata.axes import Axis, image_axes
+from chunkserve.metadata.halving import halved_axes
+from chunkserve.metadata.ome import Image, Window
+from chunkserve.model import Dataset
+from chunkserve.service.builder import Builder, Building
+from chunkserve.service.coordinates import coordinates_of, group_attribute, texts
+from chunkserve.service.nodes import Node
+from chunkserve.service.pyramid import REAL, Pyramid, View, source_dtype
+from chunkserve.service.sample import sample
+from chunkserve.service.validity import validity_of
+from chunkserve.service.zarrarray import Context, ZarrArray
+from chunkserve.settings import Settings
+from chunkserve.sources.localfile import WouldBlock
+
+HANDLES = 512
+"""Pyramids remembered by path and view, per worker."""
+
+WINDOW_BYTES = 16 * 2**20
+"""Bytes of source that are read for a contrast window, about."""
+
+SAMPLES = 2**18
+"""Elements that the contrast window is taken from, about."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A view as it stands in a URL: names or numbers of the axes to halve, method and dtype; empty for defaults."""
+
+    axes: str = ""
+    method: str = ""
+    dtype: str = ""
+
+
+class Pyramids:
+    """Finds pyramids and answers for their chunks. Thread-safe."""
+
+    def __init__(self, context: Context, settings: Settings) -> None:
+        """Share caches and tools with the arrays of ``context``."""
+        self.context = context
+        self.settings = settings
+        self.levels = LevelCache(settings.cache_folder(), settings.levels_disk)
+        self.builder = Builder(settings.builders)
+        self._known: Recent[Pyramid] = Recent(HANDLES)
+
+    def close(self) -> None:
+        """End background work."""
+        self.builder.close()
+
+    def find(self, node: Node, wish: Wish) -> Pyramid:
+        """The pyramid over a dataset.
+
+        Raises:
+            NotFound: The node is no dataset.
+            Unsupported: It has no pyramid.
+            BadRequest: The view cannot be had.
+        """
+        if node.is_group or not isinstance(node.object, Dataset):
+            raise NotFound(node.path)
+        name = (node.file.serial, node.number, node.field, wish)
+        known = self._known.get(name)
+        if known is not None and known.is_current():
+            return known
+        made = self._make(node, wish)
+        self._known.put(name, made)
+        return made
+
+    def _make(self, node: Node, wish: Wish) -> Pyramid:
+        array = ZarrArray(node, 3, self.context)
+        if array.served.kind not in REAL:
+            raise Unsupported(f"{array.node.path} holds no numbers")
+        validity = validity_of(node, self.context.nodes, source_dtype(array.served), self.settings.sentinel)
+        halved = default_axes(array)
+        axes = _wished_axes(wish.axes, array) if wish.axes else None
+        return Pyramid(array, View(axes, wish.method, wish.dtype), halved, validity, self.levels)
+
+    # ----------------------------------------------------------------- chunks
+
+    def chunk(self, pyramid: Pyramid, level: int, position: Shape, *, wait: bool) -> bytes:
+        """A chunk of a level.
+
+        Raises:
+            WouldBlock: Not ``wait``, and it is not in memory.
+            Building: It needs more of the source than one request may read; it is being made.
+        """
+        found = pyramid.known(level, position)
+        if found is not None:
+            return found
+        if not wait:
+            raise WouldBlock
+        self._within_bounds(pyramid, level, position)
+        return pyramid.chunk(level, position)
+
+    def _within_bounds(self, pyramid: Pyramid, level: int, position: Shape) -> None:
+        limit = self.settings.max_source_bytes
+        if level == 0 or pyramid.missing(level, position, limit + 1) <= limit:
+            return
+        at = pyramid.plan.block_level(level)
+        done = self.builder.want(pyramid, at, pyramid.plan.block_of(level, position))
+        raise Building(f"level {level} of {pyramid.array.node.path}", done)
+
+    def region(self, pyramid: Pyramid, level: int, box: Box) -> np.ndarray:
+        """Voxels of a box of a level, exact.
+
+        Raises:
+            Building: It needs more of the source than one request may read; it is being made.
+        """
+        if level:
+            for position in covering(box, pyramid.plan.chunk):
+                self._within_bounds(pyramid, level, position)
+        return pyramid.region(level, box)
+
+    def is_cheap(self, pyramid: Pyramid, level: int, box: Box) -> bool:
+        """Whether a region can be had within the bounds of one request."""
+        limit = self.settings.max_source_bytes
+        missing = 0
+        for position in covering(box, pyramid.plan.chunk):
+            missing += pyramid.missing(level, position, limit + 1)
+            if missing > limit:
+                return False
+        return True
+
+    def names(self, node: Node) -> tuple[str, ...]:
+        """Names of a dataset's axes."""
+        return ZarrArray(node, 3, self.context).dimensions
+
+    def preview(self, pyramid: Pyramid, level: int, box: Box) -> tuple[np.ndarray, np.ndarray | None]:
+        """Voxels of a box of a level, from a bounded sample of the source, and which of them are valid."""
+        return sample(pyramid, level, box)
+
+    # --------------------------------------------------------------- documents
+
+    def image(self, pyramid: Pyramid) -> Image:
+        """What an OME-Zarr document says of a pyramid.
+
+        Raises:
+            Unsupported: OME-Zarr has no documents for arrays of its rank.
+        """
+        plan, array = pyramid.plan, pyramid.array
+        axes = self.axes(pyramid)
+        factors = tuple(plan.factors(level) for level in range(plan.count + 1))
+        name = array.node.name.decode("utf-8", "backslashreplace") or "/"
+        return Image(name, axes, plan.shape, factors, pyramid.method, self.window(pyramid))
+
+    def axes(self, pyramid: Pyramid) -> tuple[Axis, ...]:
+        """The axes of a pyramid as OME-Zarr names them."""
+        array, plan = pyramid.array, pyramid.plan
+        found = coordinates_of(array.node, self.context.nodes, plan.shape, array.dimensions)
+        return image_axes(plan.shape, array.dimensions, plan.halved, found.values, found.units)
+
+    def window(self, pyramid: Pyramid) -> Window | None:
+        """The contrast window: made once for a version of the data, from a sample, and kept."""
+        if pyramid.known_window is not None:
+            return pyramid.known_window
+
+        def make() -> bytes:
+            return json.dumps(_window(_sampled(pyramid))).encode()
+
+        tools = self.context.tools
+        key = f"window/{pyramid.tag}"
+        if pyramid.live:
+            found = _window(_sampled(pyramid))
+            return Window(*found) if found is not None else None
+        data = tools.flight.run(key, lambda: bytes(tools.disk.get_or_make("window", key, make)))
+        found = json.loads(data)
+        pyramid.known_window = Window(*found) if found is not None else None
+        return pyramid.known_window
+
+
+def default_axes(array: ZarrArray) -> tuple[bool, ...]:
+    """Which axes a pyramid over an array halves if nobody says so."""
+    node = array.node
+    assert isinstance(node.object, Dataset)
+    told = texts(node.object.attributes, b"interpretation") or group_attribute(node, b"interpretation")
+    group = group_attribute(node, b"NX_class")
+    shape = array.presentation.shape
+    chunks = array.elements.dataset.chunks
+    return halved_axes(shape, chunks, told[0] if told else None, group[0] if group else None, array.dimensions)
+
+
+def _wished_axes(wish: str, array: ZarrArray) -> tuple[bool, ...]:
+    """Axes by number (``0,2``), by dimension name (``y,x``), or by letter, z y x being the last three (``zyx``)."""
+    rank = len(array.presentation.shape)
+    names = {name: i for i, name in enumerate(array.dimensions)}
+    letters = {letter: rank - 1 - i for i, letter in enumerate("xyz") if i < rank}
+    words = wish.split(",") if "," in wish or wish in names or wish.isdigit() else list(wish)
+    chosen = set()
+    for word in words:
+        if word.isdigit() and int(word) < rank:
+            chosen.add(int(word))
+        elif word in names:
+            chosen.add(names[word])
+        elif word in letters:
+            chosen.add(letters[word])
+        else:
+            known = ", ".join([*map(str, range(rank)), *names, *letters])
+            raise BadRequest(f"axes={wish}: {word!r} is no axis of {array.node.path}; there are {known}")
+    return tuple(i in chosen for i in range(rank))
+
+
+def _sampled(pyramid: Pyramid) -> np.ndarray:
+    """Valid elements from chunks all over the source."""
+    extent, halved = pyramid.plan.extent(pyramid.plan.count), pyramid.plan.halved
+    planes = tuple(1 if h else min(n, 4) for n, h in zip(extent, halved, strict=True))
+    parts = []
+    for corner in np.ndindex(*planes):
+        start = tuple(0 if h else i * n // c for i, n, c, h in zip(corner, extent, planes, halved, strict=True))
+        stop = tuple(n if h else a + 1 for a, n, h in zip(start, extent, halved, strict=True))
+        values, valid = sample(pyramid, pyramid.plan.count, Box(start, stop), WINDOW_BYTES // math.prod(planes))
+        parts.append((values if valid is None else values[valid]).reshape(-1))
+    found = np.concatenate(parts)
+    return found[:: max(1, len(found) // SAMPLES)]
+
+
+def _window(values: np.ndarray) -> tuple[float, float, float, float] | None:
+    """From the 1st to the 99.8th percentile, and the extremes; ``None`` if there is nothing to see."""
+    values = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    if not len(values):
+        return None
+    low, high = (float(v) for v in np.percentile(values.astype(np.float64), (1, 99.8)))
+    least, greatest = float(values.min()), float(values.max())
+    if low >= high:
+        low, high = least, greatest
+    return (low, high, least, greatest) if low < high else None

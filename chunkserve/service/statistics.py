@@ -1,0 +1,74 @@
+"""Statistics of datasets: of a level, or of a sample, with word of which."""
+
+import json
+from typing import Any
+
+from chunkserve.errors import NotFound, TooLarge
+from chunkserve.grid import Box, Shape, covering, whole
+from chunkserve.pyramid.statistics import Statistics
+from chunkserve.service.pyramid import Pyramid
+from chunkserve.service.pyramids import Pyramids
+from chunkserve.service.sample import sample
+
+SAMPLE_BYTES = 64 * 2**20
+"""Bytes of source that statistics of a sample are taken from, about."""
+
+
+def statistics(pyramids: Pyramids, pyramid: Pyramid, level: int | None) -> dict[str, Any]:
+    """Statistics of a level, or of a sample of the source if none is named. Kept, like levels.
+
+    The document has the keys of :class:`chunkserve.pyramid.statistics.StatisticsDocument`, and ``level``, ``method``,
+    ``sampled``, and ``range``: the true extremes of the source, once all of it was looked at.
+
+    Raises:
+        NotFound: There is no such level.
+        TooLarge: The level is too large to be looked at for one request.
+        Building: The level is being made.
+    """
+    if level is not None and level > pyramid.plan.count:
+        raise NotFound(f"level {level}")
+    tools = pyramids.context.tools
+    name = f"statistics/{pyramid.tag}/{level}"
+
+    def make() -> bytes:
+        found = _of_sample(pyramid) if level is None else _of_level(pyramids, pyramid, level)
+        return json.dumps(found.to_json(), allow_nan=False).encode()
+
+    if pyramid.live:
+        data = make()
+    else:
+        data = tools.flight.run(name, lambda: bytes(tools.disk.get_or_make("stats", name, make)))
+    known = pyramid.whole_range()
+    return {
+        **json.loads(data),
+        "level": level if level is not None else pyramid.plan.count,
+        "method": pyramid.method if level else "",
+        "sampled": level is None,
+        "range": None if known is None else {"min": known.least, "max": known.greatest, "valid": known.valid},
+    }
+
+
+def _of_level(pyramids: Pyramids, pyramid: Pyramid, level: int) -> Statistics:
+    box = whole(pyramid.plan.extent(level))
+    limit = pyramids.settings.max_source_bytes
+    if box.size * pyramid.dtype.itemsize > limit:
+        raise TooLarge(f"level {level}", box.size * pyramid.dtype.itemsize, limit, "max_source_bytes")
+    found = Statistics()
+    for position in covering(box, pyramid.plan.chunk):
+        part = _part(position, pyramid.plan.chunk, box)
+        values = pyramids.region(pyramid, level, part)
+        valid = pyramid.validity.valid(values, part) if level == 0 else pyramid.validity.marked(values)
+        found = found.merge(Statistics.from_block(values, valid))
+    return found
+
+
+def _part(position: Shape, chunk: Shape, box: Box) -> Box:
+    start = tuple(p * c for p, c in zip(position, chunk, strict=True))
+    stop = tuple(min(a + c, n) for a, c, n in zip(start, chunk, box.stop, strict=True))
+    return Box(start, stop)
+
+
+def _of_sample(pyramid: Pyramid) -> Statistics:
+    level = pyramid.plan.count
+    values, valid = sample(pyramid, level, whole(pyramid.plan.extent(level)), SAMPLE_BYTES)
+    return Statistics.from_block(values, valid)
