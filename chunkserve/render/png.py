@@ -29,7 +29,7 @@ def _file(pixels: np.ndarray, kind: int, extra: bytes) -> bytes:
     rows = np.zeros((height, 1 + pixels[0].size), np.uint8)  # each row begins with its filter: none
     rows[:, 1:] = pixels.reshape(height, -1)
     head = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)
-    parts = (_chunk(b"IHDR", head), extra, _chunk(b"IDAT", zlib.compress(rows, LEVEL)), _chunk(b"IEND", b""))
+    parts = (_chunk(b"IHDR", head), extra, _chunk(b"IDAT", zlib.compress(rows.data, LEVEL)), _chunk(b"IEND", b""))
     return _SIGNATURE + b"".join(parts)
 
 

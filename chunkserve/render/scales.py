@@ -44,7 +44,7 @@ def _symlog(values: np.ndarray, vmin: float, vmax: float) -> np.ndarray:
     middle = max(max(abs(vmin), abs(vmax)) * SYMLOG_LINEAR, math.ulp(0.0))
     ratio = np.abs(values)
     ratio /= middle
-    near = np.minimum(ratio, 1)
+    near: np.ndarray = np.minimum(ratio, 1)
     near *= _LINEAR
     # nothing is added to what is near, since its logarithm is that of 1
     near += np.log(np.maximum(ratio, 1, out=ratio), out=ratio)

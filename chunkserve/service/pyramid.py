@@ -344,7 +344,7 @@ class Pyramid:
             if inside is not None:
                 found[inside.slices(box.start)] = values.region(inside)
         if found.dtype.kind == "c":
-            return np.abs(found).astype(self.source_dtype, copy=False)
+            found = np.abs(found)
         return found.astype(self.source_dtype, copy=False)
 
     def _cast(self, position: Shape) -> bytes:
