@@ -17,6 +17,7 @@ from chunkserve.model import Dataset
 from chunkserve.service.builder import Builder, Building
 from chunkserve.service.coordinates import coordinates_of, group_attribute, texts
 from chunkserve.service.nodes import Node
+from chunkserve.service.ownlevels import true_extent
 from chunkserve.service.pyramid import REAL, Pyramid, View, source_dtype
 from chunkserve.service.sample import sample
 from chunkserve.service.validity import validity_of
@@ -68,7 +69,8 @@ class Pyramids:
         """
         if node.is_group or not isinstance(node.object, Dataset):
             raise NotFound(node.path)
-        name = (node.file.serial, node.number, node.field, wish)
+        beside = tuple((file.serial, number) for file, number in node.chain[-1:])
+        name = (node.file.serial, node.number, node.field, beside, wish)
         known = self._known.get(name)
         if known is not None and known.is_current():
             return known
@@ -77,7 +79,7 @@ class Pyramids:
         return made
 
     def _make(self, node: Node, wish: Wish) -> Pyramid:
-        array = ZarrArray(node, 3, self.context)
+        array = ZarrArray(node, 3, self.context, true_extent(node))
         if array.served.kind not in REAL:
             raise Unsupported(f"{array.node.path} holds no numbers")
         validity = validity_of(node, self.context.nodes, source_dtype(array.served), self.settings.sentinel)
