@@ -16,7 +16,7 @@ from types import ModuleType
 from rich.console import Console
 from zarr.errors import ZarrUserWarning
 
-from benchmarks import faults, many_arrays, many_chunks, passthrough
+from benchmarks import faults, many_arrays, many_chunks, passthrough, pyramid
 from benchmarks.common.errors import BenchmarkError
 from benchmarks.common.folders import CACHE, RESULTS
 
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "many-chunks": many_chunks,
     "many-arrays": many_arrays,
     "faults": faults,
+    "pyramid": pyramid,
 }
 
 PIPED_WIDTH = 200

@@ -517,3 +517,98 @@ def test_demo_that_cannot_write_says_so(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "cannot make sample data in" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# ----------------------------------------------------------------- warm and cache
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a file whose one dataset has levels."""
+    where = tmp_path_factory.mktemp("volume")
+    with h5py.File(where / "v.h5", "w") as file:
+        data = np.random.default_rng(0).integers(0, 99, (200, 200, 200), "u2")
+        file.create_dataset("entry/x", data=data, chunks=(64, 64, 64), compression="gzip")
+        file["small"] = np.zeros((3, 3))
+        file["name"] = "text"
+    return where
+
+
+def test_warm_makes_levels_that_a_server_finds(volume: Path, tmp_path: Path, start: Start) -> None:
+    cache = f"--cache-dir={tmp_path}"
+    done = run("warm", volume / "v.h5", cache, "--settle=0")
+    assert done.returncode == 0, done.stderr
+    assert "entry/x" in done.stdout
+    assert "small" not in done.stdout
+    url = start(
+        "serve", volume, "--port=0", "--workers=1", "--settle=0", "--max-source-bytes=0", "--wait=0.01", cache
+    ).start()
+    assert get(f"{url}/ome/v.h5/entry/x/2/c/0/0/0")  # nothing may be read for it any more
+    again = run("warm", volume / "v.h5", "entry/x", cache, "--settle=0")
+    assert again.returncode == 0
+
+
+def test_warm_follows_the_names_that_are_served(volume: Path, tmp_path: Path, start: Start) -> None:
+    cache, roots = f"--cache-dir={tmp_path}", f"--roots=lab={volume},other={tmp_path}"
+    assert run("warm", volume / "v.h5", cache, roots, "--settle=0").returncode == 0
+    flags = ["--port=0", "--workers=1", "--settle=0", "--max-source-bytes=0", "--wait=0.01", cache]
+    url = start("serve", f"lab={volume}", f"other={tmp_path}", *flags).start()
+    assert get(f"{url}/ome/lab/v.h5/entry/x/2/c/0/0/0")
+    astray = run("warm", volume / "v.h5", cache, f"--roots={tmp_path}", "--settle=0")
+    assert astray.returncode == 2
+    assert "not below" in astray.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["/nothing.h5"], "no such file"),
+        (["v.h5", "nothing"], "not found"),
+        (["v.h5", "name"], "holds no numbers"),
+        (["v.h5", "entry/x", "--method=median"], "none of mean"),
+        (["v.h5", "entry/x", "--axes=q"], "is no axis"),
+    ],
+    ids=str,
+)
+def test_warm_says_what_is_wrong(volume: Path, tmp_path: Path, arguments: list[str], complaint: str) -> None:
+    words = [str(volume / word) if word == "v.h5" else word for word in arguments]
+    done = run("warm", *words, f"--cache-dir={tmp_path}", "--settle=0")
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupted_warm_goes_on_where_it_was(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        data = np.random.default_rng(0).integers(0, 9, (6, 8192, 8192), "u1")
+        file.create_dataset("x", data=data, chunks=(1, 8192, 8192), compression="gzip")
+    cache = tmp_path / "cache"
+    command = [sys.executable, "-m", "chunkserve", "warm", str(tmp_path / "v.h5"), "--settle=0", "--jobs=1"]
+    process = subprocess.Popen([*command, f"--cache-dir={cache}"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert eventually(lambda: len(list(cache.glob("making/*/blocks/*/*"))) >= 2, 60)
+    process.send_signal(signal.SIGINT)
+    _, complaints = process.communicate(timeout=60)
+    assert process.returncode == 130, complaints
+    kept = {path: path.stat().st_mtime_ns for path in cache.glob("making/*/blocks/*/*")}
+    assert 0 < len(kept) < 6
+    assert run(*command[3:], f"--cache-dir={cache}").returncode == 0
+    for path, written in kept.items():
+        assert path.stat().st_mtime_ns == written
+    assert list(cache.glob("levels/*/1/zarr.json"))
+
+
+def test_cache_commands(volume: Path, tmp_path: Path) -> None:
+    cache = f"--cache-dir={tmp_path}"
+    assert run("warm", volume / "v.h5", cache, "--settle=0").returncode == 0
+    shown = run("cache", "stats", cache)
+    assert shown.returncode == 0
+    assert re.search(r"levels\s+\d+\s+[\d.]+ [kM]?B", shown.stdout)
+    assert run("cache", "verify", cache).returncode == 0
+    chunk = next(tmp_path.glob("levels/*/1/c/0/0/0"))
+    chunk.write_bytes(b"nonsense")
+    found = run("cache", "verify", cache)
+    assert found.returncode == 1
+    assert "damaged" in found.stdout
+    assert run("cache", "verify", cache).returncode == 0
+    assert run("cache", "clear", cache).returncode == 0
+    assert not list(tmp_path.rglob("c/0/0/0"))

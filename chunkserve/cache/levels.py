@@ -188,9 +188,13 @@ class LevelCache:
 
     def _replace(self, path: str, data: bytes) -> None:
         temporary = f"{path}.{os.getpid()}.{time.monotonic_ns()}.tmp"
-        os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
-            with open(temporary, "xb") as file:
+            try:
+                file = open(temporary, "xb")  # noqa: SIM115 - closed below
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                file = open(temporary, "xb")  # noqa: SIM115
+            with file:
                 file.write(data)
             os.replace(temporary, path)
         except OSError:

@@ -61,7 +61,7 @@ class OmeFace:
         key, levels = self._find(request, path, wait=wait)
         pinned = path.parameters.get("v", "")
         if pinned:
-            self.store.check_pin(key.image, pinned, wait=wait)
+            self.store.check_pin(levels.pyramid.array.node.files[0], pinned, wait=wait)
         if key.position is not None:
             return self._chunk(request, path, key, levels, wait=wait)
         if not wait:
@@ -133,7 +133,7 @@ class OmeFace:
         inside = box.clip(whole(pyramid.plan.extent(key.level)))
         assert inside is not None
         values, _ = self.store.pyramids.preview(pyramid, key.level, inside)
-        return self.respond.fleeting(request, encode.blosc_zstd(pyramid.padded(values)), approximate=True)
+        return self.respond.fleeting(request, encode.blosc_lz4(pyramid.padded(values)), approximate=True)
 
     # --------------------------------------------------------------- documents
 

@@ -35,11 +35,11 @@ class StatsFace:
         level = parameters.get("level", "")
         if level and not _LEVEL.match(level):
             raise BadRequest(f"level={level} is not the number of a level")
-        pinned = parameters.get("v", "")
-        if pinned:
-            self.store.check_pin(path.parts, pinned, wait=wait)
         wish = Wish(parameters.get("axes", ""), parameters.get("method", ""))
         pyramid = self.store.pyramids.find(self.store.node(path.parts), wish)
+        pinned = parameters.get("v", "")
+        if pinned:
+            self.store.check_pin(pyramid.array.node.files[0], pinned, wait=wait)
         found = statistics(self.store.pyramids, pyramid, int(level) if level else None)
         data = json.dumps(found, allow_nan=False).encode()
         answer = Answer(blob_of(data), digest("stats", data), self.store.pin(path.parts, wait=True), json=True)

@@ -102,7 +102,7 @@ class TileFace:
         tag = digest("tile-1", plane.key, part, form, style.key if style else "")
         pinned = parameters.get("v", "")
         if pinned:
-            self.store.check_pin_of(plane.pyramid.array.node.files[0], pinned, wait=wait)
+            self.store.check_pin(plane.pyramid.array.node.files[0], pinned, wait=wait)
         data = None if plane.pyramid.live else self.store.memory.get(tag)
         if data is None:
             if request.known() == tag and not plane.pyramid.live:

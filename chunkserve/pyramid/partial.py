@@ -12,13 +12,13 @@ from typing import Any, Literal
 import numpy as np
 
 from chunkserve.grid import Shape
+from chunkserve.pyramid.sums import accumulator, added, cells, divided, shifted
 
 Method = Literal["mean", "max", "min", "mode", "stride"]
 METHODS: tuple[Method, ...] = ("mean", "max", "min", "mode", "stride")
 
 _LOW = np.uint64(0xFFFFFFFF)
 _32 = 32
-_SUM = {"u": np.uint64, "i": np.int64, "f": np.float64}
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,12 @@ def begin(values: np.ndarray, valid: np.ndarray | None, method: Method, halved: 
     if valid is not None and not valid.all():
         counts = valid.view(np.uint8)
     if method == "mean":
-        return Partial(method, 0, halved, values.shape, _wide(values, valid if counts is not None else None), counts)
+        return Partial(method, 0, halved, values.shape, _terms(values), counts)
     return Partial(method, 0, halved, values.shape, (values,), counts)
 
 
-def _wide(values: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, ...]:
-    """Terms of a sum: as they are where the first addition widens them, else in dtypes that cannot overflow."""
-    if valid is not None:
-        values = np.where(valid, values, values.dtype.type(0))
+def _terms(values: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Terms of sums that cannot overflow: of 64-bit integers the high and the low halves."""
     if values.dtype == np.bool_:
         return (values.view(np.uint8),)
     if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
@@ -87,18 +85,19 @@ def halve(partial: Partial) -> Partial:
     values, counts = partial.values, partial.counts
     wide = _count_dtype(partial.level + 1, partial.halved)
     if partial.method == "mean":
-        values = tuple(_added(part, partial.halved) for part in values)
-        counts = None if counts is None else _added(counts, partial.halved, wide)
+        valid = None if counts is None or partial.level else counts.view(np.bool_)  # later, invalid ones are sums of 0
+        values = tuple(added(part, partial.halved, accumulator(part.dtype, partial.halved), valid) for part in values)
+        counts = None if counts is None else added(counts, partial.halved, wide)
     elif partial.method == "stride":
         step = tuple(slice(None, None, 2 if h else 1) for h in partial.halved)
         values = (np.ascontiguousarray(values[0][step]),)
         counts = None if counts is None else np.ascontiguousarray(counts[step])
     elif partial.method == "mode":
         values = (_mode(values[0], counts, partial.halved),)
-        counts = None if counts is None else _added(counts, partial.halved, wide)
+        counts = None if counts is None else added(counts, partial.halved, wide)
     else:
         values = (_extremes(values[0], counts, partial.halved, partial.method),)
-        counts = None if counts is None else _added(counts, partial.halved, wide)
+        counts = None if counts is None else added(counts, partial.halved, wide)
     return Partial(partial.method, partial.level + 1, partial.halved, partial.extent, values, counts)
 
 
@@ -114,29 +113,9 @@ def _pairs(array: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray, tuple[
     return even, odd, tuple(at)
 
 
-def _added(array: np.ndarray, halved: tuple[bool, ...], dtype: np.dtype[Any] | None = None) -> np.ndarray:
-    """Sums of pairs along the halved axes, the slowest first: whole rows are added as long as there is most to add."""
-    wide = dtype or _accumulator(array.dtype, halved)
-    for axis in [axis for axis, h in enumerate(halved) if h]:
-        even, odd, alone = _pairs(array, axis)
-        out = np.empty(even.shape, wide)
-        paired = tuple(slice(0, n) for n in odd.shape)
-        np.add(even[paired], odd, out=out[paired], dtype=wide, casting="unsafe")
-        if even.shape != odd.shape:
-            out[alone] = even[alone]
-        array = out
-    return array
-
-
-def _accumulator(dtype: np.dtype[Any], halved: tuple[bool, ...]) -> np.dtype[Any]:
-    """The dtype of sums: of a cell of small integers 32 bits, which add twice as fast, else 64."""
-    if dtype.kind in "iu" and 8 * dtype.itemsize + sum(halved) <= 32:
-        return np.dtype(np.uint32 if dtype.kind == "u" else np.int32)
-    return np.dtype(_SUM[dtype.kind])
-
-
 def _count_dtype(level: int, halved: tuple[bool, ...]) -> np.dtype[Any]:
-    return np.dtype(np.uint32 if level * sum(halved) < 32 else np.uint64)
+    """The narrowest dtype that holds the voxels of a cell."""
+    return np.min_scalar_type(2 ** (level * sum(halved)))
 
 
 def _extremes(values: np.ndarray, counts: np.ndarray | None, halved: tuple[bool, ...], method: str) -> np.ndarray:
@@ -217,13 +196,11 @@ def join(parts: dict[Shape, Partial], shape: Shape, extent: Shape) -> Partial:
 
 def cell_sizes(partial: Partial) -> np.ndarray:
     """Source voxels that exist under each voxel, unsigned; fewer than a full cell at the array's far edges."""
-    dtype = _count_dtype(partial.level, partial.halved)
-    sizes = np.ones((), dtype)
-    for n, extent, h in zip(partial.shape, partial.extent, partial.halved, strict=True):
-        edge = 2**partial.level if h else 1
-        along = np.minimum(edge, extent - edge * np.arange(n)).astype(dtype)
-        sizes = sizes[..., None] * along
-    return sizes
+    return cells(partial.shape, partial.extent, _edges(partial))
+
+
+def _edges(partial: Partial) -> Shape:
+    return tuple(2**partial.level if h else 1 for h in partial.halved)
 
 
 def finish(partial: Partial, dtype: np.dtype[Any], invalid: object) -> np.ndarray:
@@ -248,37 +225,28 @@ def finish(partial: Partial, dtype: np.dtype[Any], invalid: object) -> np.ndarra
     return out
 
 
-def _divisors(partial: Partial) -> np.ndarray:
-    counts = cell_sizes(partial) if partial.counts is None else partial.counts
-    found: np.ndarray = np.maximum(counts, 1)
-    return found
-
-
 def _float_mean(partial: Partial) -> np.ndarray:
     total = partial.values[0].astype(np.float64, copy=False)
     if len(partial.values) == 2:
         total = total * 2.0**_32 + partial.values[1]
-    mean: np.ndarray = total / _divisors(partial)
+    mean: np.ndarray = total / np.maximum(cell_sizes(partial) if partial.counts is None else partial.counts, 1)
     return mean
 
 
 def _integer_mean(partial: Partial) -> np.ndarray:
-    """Exact: the quotient, and one more where twice the remainder says so."""
-    high = partial.values[0]
-    n = _divisors(partial)
-    if high.dtype.itemsize == 4:  # a level's cells have at most as many voxels as the accumulator has room for
-        quotient, rest = np.divmod(high, n.astype(high.dtype))
-        return _rounded(quotient, rest, n.astype(high.dtype))
-    kind = np.int64 if high.dtype.kind == "i" else np.uint64
-    n = n.astype(kind)
-    quotient, rest = np.divmod(high.astype(kind, copy=False), n)
-    if len(partial.values) == 2:
-        more, rest = np.divmod((rest << kind(_32)) + partial.values[1].astype(kind), n)
-        quotient = (quotient << kind(_32)) + more
-    return _rounded(quotient, rest, n)
-
-
-def _rounded(quotient: np.ndarray, rest: np.ndarray, divisor: np.ndarray) -> np.ndarray:
-    up: np.ndarray = (2 * rest > divisor) | ((2 * rest == divisor) & ((quotient & quotient.dtype.type(1)) == 1))
-    out: np.ndarray = quotient + up
+    """Full cells by shifting, the others, which are few, by dividing."""
+    sums, counts = partial.values, partial.counts
+    if len(sums) == 2:
+        return divided(sums, np.maximum(cell_sizes(partial) if counts is None else counts, 1))
+    power = partial.level * sum(partial.halved)
+    out = shifted(sums[0], power)
+    if counts is not None:
+        others = counts != counts.dtype.type(2**power)
+        out[others] = divided((sums[0][others],), np.maximum(counts[others], 1))
+        return out
+    edges = _edges(partial)
+    for axis, (n, extent, edge) in enumerate(zip(partial.shape, partial.extent, edges, strict=True)):
+        if extent % edge:
+            at = tuple(slice(n - 1, n) if a == axis else slice(None) for a in range(len(edges)))
+            out[at] = divided((sums[0][at],), cell_sizes(partial)[at])
     return out

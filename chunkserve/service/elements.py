@@ -327,6 +327,8 @@ def _decoded(e: Elements, box: Box, pipeline: Pipeline) -> np.ndarray:
             out[part.slices(box.start)] = e.fill()
             continue
         values = np.frombuffer(e.decode(position, *stored, pipeline), e.dtype).reshape(shape + e.dims)
+        if part == box == here:
+            return values  # it is the whole chunk
         out[part.slices(box.start)] = values[part.slices(here.start)]
     return out
 

@@ -26,6 +26,7 @@ from chunkserve.metadata.present import Blosc, Plan, Presentation
 from chunkserve.metadata.served import Served
 from chunkserve.pyramid.partial import METHODS, Method, Partial, begin, finish, halve, join
 from chunkserve.pyramid.plan import plan
+from chunkserve.pyramid.sums import extremes
 from chunkserve.service.blockfile import Block, Range, dump, load
 from chunkserve.service.validity import Validity
 from chunkserve.service.zarrarray import ZarrArray
@@ -109,7 +110,7 @@ class Pyramid:
     def presentation(self, level: int) -> Presentation:
         """Grid and codec of a level."""
         size = self.dtype.itemsize
-        blosc = Blosc(shuffle="shuffle" if size > 1 else "noshuffle", typesize=size)
+        blosc = Blosc("lz4", "bitshuffle", typesize=size)
         return Presentation(self.plan.extent(level), self.plan.chunk, "blosc", Plan.DECODED, "level", blosc=blosc)
 
     def document(self, level: int, zarr_format: Format) -> Document:
@@ -311,7 +312,7 @@ class Pyramid:
         origin = tuple(a * f for a, f in zip(block.start, up, strict=True))
         found = {}
         for where, box in self.plan.chunks_in(at, level, position):
-            found[at, where] = encode.blosc_zstd(self.padded(values[box.slices(origin)]))
+            found[at, where] = encode.blosc_lz4(self.padded(values[box.slices(origin)]))
         return found
 
     def padded(self, values: np.ndarray) -> np.ndarray:
@@ -353,7 +354,7 @@ class Pyramid:
         assert inside is not None
         with np.errstate(invalid="ignore"):
             values = self.source(inside).astype(self.dtype, copy=False)
-        data = encode.blosc_zstd(self.padded(values))
+        data = encode.blosc_lz4(self.padded(values))
         if not self.live:
             self._memory.put((self.tag, 0, position), data, len(data))
         return data
@@ -468,7 +469,4 @@ def _range(values: np.ndarray, valid: np.ndarray | None) -> Range:
     count = values.size if valid is None else int(valid.sum())
     if not count:
         return Range(values.size, 0, None, None)
-    if valid is not None:
-        values = values[valid]
-    least, greatest = values.min().item(), values.max().item()
-    return Range(values.size if valid is None else valid.size, count, least, greatest)
+    return Range(values.size, count, *extremes(values, valid))

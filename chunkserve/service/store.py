@@ -236,20 +236,13 @@ class Store:
         closure = self._closure(self.files.find(path)[0], wait=wait)
         return closure.version if closure is not None else ""
 
-    def check_pin(self, path: tuple[str, ...], pinned: str, *, wait: bool) -> None:
-        """Look whether a pinned version is the current one.
+    def check_pin(self, file: HdfFile, pinned: str, *, wait: bool) -> None:
+        """Look whether a pinned version of a file, and of all that it draws from, is the current one.
 
         Raises:
             Gone: It is not.
-            NotFound: There is no such file.
             WouldBlock: Not ``wait``, and it is not at hand.
         """
-        if not wait:
-            raise WouldBlock
-        self._check_pin(self.files.find(path)[0], pinned, path, wait=wait)
-
-    def check_pin_of(self, file: HdfFile, pinned: str, *, wait: bool) -> None:
-        """As :meth:`check_pin`, of an open file."""
         self._check_pin(file, pinned, (file.name,), wait=wait)
 
     def _check_pin(self, file: HdfFile, pinned: str, path: tuple[str, ...], *, wait: bool) -> None:
