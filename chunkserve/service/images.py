@@ -1,18 +1,21 @@
 """Images as OME-Zarr shows them: a path and a view give levels, which the file holds or which are computed."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from chunkserve.cache.recent import Recent
 from chunkserve.errors import NotFound
-from chunkserve.grid import Shape
+from chunkserve.grid import Shape, whole
 from chunkserve.metadata.documents import ArrayView
 from chunkserve.metadata.keys import Format
-from chunkserve.metadata.ome import AnyImage, StoredImage
+from chunkserve.metadata.ome import AnyImage, StoredImage, Window
 from chunkserve.service.nodes import Nodes
 from chunkserve.service.ownlevels import OwnLevels, finest_path, own_levels
 from chunkserve.service.pyramid import Pyramid
-from chunkserve.service.pyramids import HANDLES, Pyramids, Wish
+from chunkserve.service.pyramids import HANDLES, WINDOW_BYTES, Pyramids, Wish, as_window
 from chunkserve.service.zarrarray import ZarrArray
 
 Path = tuple[str, ...]
@@ -71,8 +74,24 @@ class Levels:
         if self.own is None:
             return self.pyramids.image(self.pyramid)
         shapes = tuple(array.presentation.shape for array in self.own.arrays)
-        window = self.pyramids.window(self.pyramid)
-        return StoredImage(self.own.name, self.own.axes, shapes, self.own.places, window)
+        return StoredImage(self.own.name, self.own.axes, shapes, self.own.places, self._window(self.own))
+
+    def _window(self, own: OwnLevels) -> Window | None:
+        """Contrast: from all of the finest level that is small enough, else from a sample."""
+        validity = self.pyramid.validity
+        small = next((array for array in own.arrays if _nbytes(array) <= WINDOW_BYTES), None)
+        if small is None or validity.mask is not None:
+            return self.pyramids.window(self.pyramid)
+        box = whole(small.presentation.shape).clip(whole(small.elements.shape))
+        assert box is not None
+
+        def values() -> np.ndarray:
+            found = small.values.region(box).astype(self.pyramid.source_dtype, copy=False)
+            valid = validity.valid(found, box)
+            return found.reshape(-1) if valid is None else found[valid]
+
+        live = any(array.live for array in own.arrays)
+        return as_window(values()) if live else self.pyramids.kept_window(own.tag, values)
 
     def _array(self, level: int) -> ZarrArray | None:
         """The array that a level is passed through from."""
@@ -86,6 +105,10 @@ class Levels:
         if self.format == 3:
             return array
         return ZarrArray(array.node, self.format, array.context, array.presentation.shape)
+
+
+def _nbytes(array: ZarrArray) -> int:
+    return math.prod(array.presentation.shape) * array.served.dtype.itemsize
 
 
 class Images:

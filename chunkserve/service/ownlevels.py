@@ -4,6 +4,9 @@ import logging
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
+
+import numpy as np
 
 from chunkserve.errors import ChunkserveError, NotFound, TryAgain
 from chunkserve.grid import Shape
@@ -84,7 +87,7 @@ def own_levels(file: HdfFile, path: Path, zarr_format: Format, context: Context)
         nodes = [context.nodes.find(file, level) for level in claim.paths]
         arrays = tuple(ZarrArray(_dataset(node), zarr_format, context, true_extent(node)) for node in nodes)
         shapes = tuple(array.presentation.shape for array in arrays)
-        places = placed(claim, shapes, tuple(array.served.dtype for array in arrays))
+        places = placed(claim, shapes, tuple(_dtype(array) for array in arrays))
     except TryAgain:
         raise
     except (ChunkserveError, ValueError) as reason:
@@ -165,6 +168,12 @@ def _bdv(file: HdfFile, path: Path, nodes: Nodes) -> Claim | None:
     if factors is None:
         raise ValueError("resolutions cannot be read")
     return bdv_claim(path, factors)
+
+
+def _dtype(array: ZarrArray) -> np.dtype[Any]:
+    if array.values.dims:
+        raise ValueError(f"{array.node.path} has elements that are arrays")
+    return array.served.dtype
 
 
 def _dataset(node: Node) -> Node:

@@ -2,7 +2,8 @@
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -165,19 +166,22 @@ class Pyramids:
         """The contrast window: made once for a version of the data, from a sample, and kept."""
         if pyramid.known_window is not None:
             return pyramid.known_window
+        if pyramid.live:
+            return as_window(_sampled(pyramid))
+        pyramid.known_window = self.kept_window(pyramid.tag, lambda: _sampled(pyramid))
+        return pyramid.known_window
+
+    def kept_window(self, tag: str, values: Callable[[], np.ndarray]) -> Window | None:
+        """The contrast window of values, made once under a name."""
 
         def make() -> bytes:
-            return json.dumps(_window(_sampled(pyramid))).encode()
+            found = as_window(values())
+            return json.dumps(None if found is None else astuple(found)).encode()
 
         tools = self.context.tools
-        key = f"window/{pyramid.tag}"
-        if pyramid.live:
-            found = _window(_sampled(pyramid))
-            return Window(*found) if found is not None else None
-        data = tools.flight.run(key, lambda: bytes(tools.disk.get_or_make("window", key, make)))
-        found = json.loads(data)
-        pyramid.known_window = Window(*found) if found is not None else None
-        return pyramid.known_window
+        key = f"window/{tag}"
+        found = json.loads(tools.flight.run(key, lambda: bytes(tools.disk.get_or_make("window", key, make))))
+        return None if found is None else Window(*found)
 
 
 def default_axes(array: ZarrArray) -> tuple[bool, ...]:
@@ -225,7 +229,7 @@ def _sampled(pyramid: Pyramid) -> np.ndarray:
     return found[:: max(1, len(found) // SAMPLES)]
 
 
-def _window(values: np.ndarray) -> tuple[float, float, float, float] | None:
+def as_window(values: np.ndarray) -> Window | None:
     """From the 1st to the 99.8th percentile, and the extremes; ``None`` if there is nothing to see."""
     values = values[np.isfinite(values)] if values.dtype.kind == "f" else values
     if not len(values):
@@ -234,4 +238,4 @@ def _window(values: np.ndarray) -> tuple[float, float, float, float] | None:
     least, greatest = float(values.min()), float(values.max())
     if low >= high:
         low, high = least, greatest
-    return (low, high, least, greatest) if low < high else None
+    return Window(low, high, least, greatest) if low < high else None
