@@ -12,6 +12,7 @@ from chunkserve.errors import ChunkserveError, NotFound, TryAgain
 from chunkserve.grid import Shape
 from chunkserve.metadata.axes import Axis
 from chunkserve.metadata.keys import Format
+from chunkserve.metadata.multiscales import multiscale_claim, multiscale_of, multiscale_paths
 from chunkserve.metadata.ome import Place
 from chunkserve.metadata.ownlevels import (
     MOST_LEVELS,
@@ -22,9 +23,6 @@ from chunkserve.metadata.ownlevels import (
     imaris_claim,
     imaris_extent,
     imaris_place,
-    multiscale_claim,
-    multiscale_of,
-    multiscale_paths,
     placed,
 )
 from chunkserve.model import Attribute, Dataset, Group

@@ -10,6 +10,7 @@ import pytest
 from chunkserve.datatypes import DataType
 from chunkserve.metadata.axes import Axis
 from chunkserve.metadata.keys import level_key
+from chunkserve.metadata.multiscales import multiscale_claim, multiscale_of
 from chunkserve.metadata.ome import Place, StoredImage, Window, multiscales_v05
 from chunkserve.metadata.ownlevels import (
     Claim,
@@ -18,8 +19,6 @@ from chunkserve.metadata.ownlevels import (
     imaris_claim,
     imaris_extent,
     imaris_place,
-    multiscale_claim,
-    multiscale_of,
     placed,
 )
 from chunkserve.model import Attribute
@@ -77,7 +76,15 @@ def test_a_resolution_level_that_is_missing_is_missed() -> None:
 
 @pytest.mark.parametrize(
     ("sizes", "extent"),
-    [("5,6,7", (5, 6, 7)), ("8,8,8", (8, 8, 8)), ("9,8,8", None), ("0,8,8", None), ("x,8,8", None), ("8,8", None)],
+    [
+        ("5,6,7", (5, 6, 7)),
+        ("8,8,8", (8, 8, 8)),
+        ("9,8,8", None),
+        ("0,8,8", None),
+        ("x,8,8", None),
+        ("8,4.5,8", None),
+        ("8,8", None),
+    ],
 )
 def test_what_is_shown_is_what_was_measured(sizes: str, extent: tuple[int, ...] | None) -> None:
     told = zip("ZYX", sizes.split(","), strict=False)
