@@ -1,12 +1,12 @@
 """The OME-Zarr face: ``/ome/{file}/{dataset}/`` (0.5, Zarr v3) and ``/ome2/...`` (0.4, Zarr v2).
 
-A dataset is a multiscale group. Level ``0`` is the dataset itself, passed through as in the Zarr face; the others are
-computed when first asked for. Matrix parameters on the first segment say how: ``/ome;axes=yx;method=max/...``.
+A dataset is a multiscale group. Level ``0`` is the dataset itself, passed through as in the Zarr face; so are the
+others if the file holds them, else they are computed when first asked for. Matrix parameters on the first segment say
+how, and have all of them computed: ``/ome;axes=yx;method=max/...``.
 """
 
 import functools
 import json
-from dataclasses import replace
 from typing import NamedTuple
 
 from chunkserve.cache.recent import Recent
@@ -19,10 +19,10 @@ from chunkserve.metadata.documents import DIMENSIONS, Document, array_v2, array_
 from chunkserve.metadata.keys import Format, in_grid, level_key, split_chunk
 from chunkserve.metadata.ome import multiscales_v04, multiscales_v05
 from chunkserve.service.blob import blob_of
+from chunkserve.service.images import Levels
 from chunkserve.service.pyramid import Pyramid
 from chunkserve.service.pyramids import Wish
 from chunkserve.service.store import Answer, ForeignChunk, Store
-from chunkserve.service.zarrarray import ZarrArray
 from chunkserve.sources.localfile import WouldBlock
 from chunkserve.versions import digest
 
@@ -37,7 +37,7 @@ KEYS = 8192
 class _Key(NamedTuple):
     """What a path names: a document of the group or of a level, or a chunk."""
 
-    dataset: tuple[str, ...]
+    image: tuple[str, ...]
     level: int | None
     document: str
     position: Shape | None
@@ -52,24 +52,24 @@ class OmeFace:
         self.respond = respond
         self.format: Format = zarr_format
         self._parse = functools.lru_cache(4096)(parse_path)
-        self._found: Recent[tuple[_Key, Pyramid]] = Recent(KEYS)
+        self._found: Recent[tuple[_Key, Levels]] = Recent(KEYS)
 
     def __call__(self, request: Request, *, wait: bool) -> Reply:
         """Answer a request."""
         path = self._parse(request.path)
         parameters_of(request.query, path.parameters, PARAMETERS)
-        key, pyramid = self._find(request, path, wait=wait)
+        key, levels = self._find(request, path, wait=wait)
         pinned = path.parameters.get("v", "")
         if pinned:
-            self.store.check_pin(pyramid.array.node.files[0], pinned, wait=wait)
+            self.store.check_pin(levels.pyramid.array.node.files[0], pinned, wait=wait)
         if key.position is not None:
-            return self._chunk(request, path, key, pyramid, wait=wait)
+            return self._chunk(request, path, key, levels, wait=wait)
         if not wait:
             raise WouldBlock
-        return self._document(request, path, key, pyramid)
+        return self._document(request, path, key, levels)
 
-    def _find(self, request: Request, path: UrlPath, *, wait: bool) -> tuple[_Key, Pyramid]:
-        """What a path names, and the pyramid it is about."""
+    def _find(self, request: Request, path: UrlPath, *, wait: bool) -> tuple[_Key, Levels]:
+        """What a path names, and the levels it is about."""
         known = self._found.get(request.path)
         if known is not None and known[1].is_current():
             return known
@@ -77,7 +77,7 @@ class OmeFace:
             raise WouldBlock
         try:
             key = self._key(path)
-            found = key, self._pyramid(path, key.dataset)
+            found = key, self._levels(path, key.image)
         except NotFound as error:
             if split_chunk(request.path, self.format) is None:
                 raise
@@ -89,35 +89,26 @@ class OmeFace:
         parts = path.parts
         if path.folder:
             parts = (*parts, "zarr.json" if self.format == 3 else ".zattrs")
-        return _Key(*level_key(parts, self.format, self._rank))
+        return _Key(*level_key(parts, self.format, self.store.images.rank))
 
-    def _rank(self, parts: tuple[str, ...]) -> int | None:
-        """The rank of the dataset at a path; ``None`` if there is none."""
-        try:
-            node = self.store.node(parts)
-        except NotFound:
-            return None
-        shape = None if node.is_group else getattr(node.object, "shape", None)
-        return None if shape is None else len(shape)
-
-    def _pyramid(self, path: UrlPath, dataset: tuple[str, ...]) -> Pyramid:
+    def _levels(self, path: UrlPath, image: tuple[str, ...]) -> Levels:
         p = path.parameters
         wish = Wish(p.get("axes", ""), p.get("method", ""), p.get("dtype", ""))
-        return self.store.pyramids.find(self.store.node(dataset), wish)
+        return self.store.images.find(image, wish, self.format)
 
     # ----------------------------------------------------------------- chunks
 
-    def _chunk(self, request: Request, path: UrlPath, key: _Key, pyramid: Pyramid, *, wait: bool) -> Reply:
+    def _chunk(self, request: Request, path: UrlPath, key: _Key, levels: Levels, *, wait: bool) -> Reply:
         assert key.level is not None
         assert key.position is not None
         pinned = bool(path.parameters.get("v"))
-        if key.level > pyramid.plan.count:
+        if key.level > levels.count or not in_grid(key.position, levels.grid(key.level), 3):
             raise ForeignChunk("/".join(path.parts))
-        if key.level == 0 and pyramid.same:
-            answer = self.store.chunk(self.format, key.dataset, key.position, wait=wait, known=request.known())
+        if key.level < len(levels.stored):
+            array = levels.stored[key.level]
+            answer = self.store.chunk(self.format, array, key.position, wait=wait, known=request.known())
             return self.respond.answer(request, answer, wait=wait, pinned=pinned)
-        if not in_grid(key.position, pyramid.plan.grid(key.level), 3):
-            raise ForeignChunk("/".join(path.parts))
+        pyramid = levels.pyramid
         if "preview" in path.parameters:
             return self._preview(request, pyramid, key, wait=wait)
         if pyramid.live:
@@ -146,43 +137,31 @@ class OmeFace:
 
     # --------------------------------------------------------------- documents
 
-    def _document(self, request: Request, path: UrlPath, key: _Key, pyramid: Pyramid) -> Reply:
-        if key.level is not None and key.level > pyramid.plan.count:
+    def _document(self, request: Request, path: UrlPath, key: _Key, levels: Levels) -> Reply:
+        if key.level is not None and key.level > levels.count:
             raise NotFound("/".join(path.parts))
-        found = self._v3(pyramid, key.level) if self.format == 3 else self._v2(pyramid, key.level, key.document)
+        found = self._v3(levels, key.level) if self.format == 3 else self._v2(levels, key.level, key.document)
         data = json.dumps(found, allow_nan=False).encode()
         if "preview" in path.parameters:
             return self.respond.fleeting(request, data, b"application/json", approximate=True)
-        version = self.store.pin(key.dataset, wait=True)
-        answer = Answer(blob_of(data), digest(pyramid.tag, data), version, json=True)
+        version = self.store.pin(key.image, wait=True)
+        answer = Answer(blob_of(data), digest(levels.tag, data), version, json=True)
         return self.respond.answer(request, answer, wait=True, pinned=bool(path.parameters.get("v")))
 
-    def _v3(self, pyramid: Pyramid, level: int | None) -> Document:
+    def _v3(self, levels: Levels, level: int | None) -> Document:
         if level is not None:
-            return self._level(pyramid, level)
-        members = {str(at): self._level(pyramid, at) for at in range(pyramid.plan.count + 1)}
-        return group_v3(multiscales_v05(self.store.pyramids.image(pyramid)), members)
+            return array_v3(levels.view(level))
+        members = {str(at): array_v3(levels.view(at)) for at in range(levels.count + 1)}
+        return group_v3(multiscales_v05(levels.image()), members)
 
-    def _v2(self, pyramid: Pyramid, level: int | None, name: str) -> Document:
+    def _v2(self, levels: Levels, level: int | None, name: str) -> Document:
         if level is None:
             if name == ".zgroup":
                 return group_v2()
             if name == ".zattrs":
-                return multiscales_v04(self.store.pyramids.image(pyramid))
+                return multiscales_v04(levels.image())
         elif name == ".zarray":
-            return self._level(pyramid, level)
+            return {**array_v2(levels.view(level)), "dimension_separator": "/"}  # as OME-Zarr 0.4 demands
         elif name == ".zattrs":
-            return {DIMENSIONS: [axis.name for axis in self.store.pyramids.axes(pyramid)]}
+            return {DIMENSIONS: list(levels.view(level).dimensions)}
         raise NotFound(name)
-
-    def _level(self, pyramid: Pyramid, level: int) -> Document:
-        """The document of a level's array. Axes are called as the group's document calls them."""
-        view = pyramid.view(level)
-        if level == 0 and pyramid.same:
-            array = pyramid.array
-            view = array.view if self.format == 3 else ZarrArray(array.node, 2, array.context).view
-        names = tuple(axis.name for axis in self.store.pyramids.axes(pyramid))
-        view = replace(view, dimensions=names)
-        if self.format == 3:
-            return array_v3(view)
-        return {**array_v2(view), "dimension_separator": "/"}  # as OME-Zarr 0.4 demands

@@ -137,5 +137,10 @@ def _axis(name: str, kind: AxisType | None, values: np.ndarray[Any, Any] | None,
     regular = spacing(values, size) if values is not None else None
     if regular is None:
         return Axis(name, kind)
-    known = unit_name(unit)
-    return Axis(name, kind, known if known in _UNITS[kind] else None, regular.scale, regular.translation)
+    return Axis(name, kind, axis_unit(unit, kind), regular.scale, regular.translation)
+
+
+def axis_unit(text: str, kind: AxisType | None) -> str | None:
+    """A unit by its name, if it is one that an axis of this type may have."""
+    known = unit_name(text)
+    return known if known in _UNITS[kind] else None

@@ -110,22 +110,23 @@ def level_key(
     Chunks are called ``c/1/2`` in format 3 and ``1/2`` in format 2.
 
     Args:
-        parts: Path of the dataset, then a document, or a level and a document or chunk.
+        parts: Path of the image, then a document, or a level and a document or chunk.
         zarr_format: 2 or 3.
-        rank: The rank of the dataset at a path, ``None`` where there is no dataset.
+        rank: The rank of the image at a path, ``None`` where there is none. An image may be a group: then its levels
+            come before the datasets in it, whose names may be numbers too.
 
     Returns:
-        The dataset's path, the level (``None`` for the group), the document's name, the chunk's position.
+        The image's path, the level (``None`` for the group), the document's name, the chunk's position.
 
     Raises:
         NotFound: It names nothing.
     """
     if parts and parts[-1] in DOCUMENTS[zarr_format]:
         path, name = parts[:-1], parts[-1]
-        if rank(path) is not None:
-            return path, None, name, None
         if path and _NUMBER.match(path[-1]) and rank(path[:-1]) is not None:
             return path[:-1], int(path[-1]), name, None
+        if rank(path) is not None:
+            return path, None, name, None
         raise NotFound("/".join(parts))
     at = len(parts)
     while at and _NUMBER.match(parts[at - 1]):

@@ -40,8 +40,16 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where the voxels of a level are: their distance, positive, and the centre of the first, along every axis."""
+
+    scale: tuple[float, ...]
+    translation: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Image:
-    """What a document says of an image and its levels.
+    """What a document says of an image and its computed levels.
 
     Attributes:
         name: Shown to people.
@@ -59,33 +67,103 @@ class Image:
     method: Method
     window: Window | None = None
 
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """By level.
 
-def multiscales_v05(image: Image) -> Document:
+        The first block of ``f`` voxels has its centre (f - 1) / 2 voxels behind that of the first voxel, which keeps
+        the outer edge where it was. A voxel that was only picked stays where it is.
+        """
+        behind = 0.0 if self.method == "stride" else 0.5
+        found = []
+        for factors in self.factors:
+            pairs = list(zip(self.axes, factors, strict=True))
+            centres = tuple(axis.translation + axis.scale * (f - 1) * behind for axis, f in pairs)
+            found.append(Place(tuple(axis.scale * f for axis, f in pairs), centres))
+        return tuple(found)
+
+    @property
+    def coarsest(self) -> Shape:
+        """Extent of the last level."""
+        return tuple(-(-n // f) for n, f in zip(self.shape, self.factors[-1], strict=True))
+
+    @property
+    def origin(self) -> Document:
+        """Where levels come from."""
+        return {
+            "type": self.method,
+            "metadata": {
+                "description": f"A voxel is {_DESCRIPTIONS[self.method]}.",
+                "method": "chunkserve",
+                "kwargs": {"method": self.method, "factors": [list(factor) for factor in self.factors]},
+            },
+        }
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """What a document says of an image whose levels are in the file.
+
+    Attributes:
+        name: Shown to people.
+        axes: One per dimension.
+        shapes: Extents of the levels, the array of each called by its number.
+        places: Where their voxels are.
+        window: Contrast, if it is known.
+    """
+
+    name: str
+    axes: tuple[Axis, ...]
+    shapes: tuple[Shape, ...]
+    places: tuple[Place, ...]
+    window: Window | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """Extent of level 0."""
+        return self.shapes[0]
+
+    @property
+    def coarsest(self) -> Shape:
+        """Extent of the last level."""
+        return self.shapes[-1]
+
+    @property
+    def origin(self) -> Document:
+        """Where levels come from."""
+        return {"type": "stored", "metadata": {"description": "The file holds all levels.", "method": "stored"}}
+
+
+AnyImage = Image | StoredImage
+
+
+def multiscales_v05(image: AnyImage) -> Document:
     """Attributes of a Zarr v3 group. ``omero`` is there twice: Neuroglancer releases look for it at the root only."""
     omero = _omero(image)
     ome: Document = {"version": "0.5", "multiscales": [_multiscale(image)], **omero}
     return {"ome": ome, **omero}
 
 
-def multiscales_v04(image: Image) -> Document:
+def multiscales_v04(image: AnyImage) -> Document:
     """Attributes (``.zattrs``) of a Zarr v2 group."""
     return {"multiscales": [{"version": "0.4", **_multiscale(image)}], **_omero(image)}
 
 
-def _multiscale(image: Image) -> Document:
+def _multiscale(image: AnyImage) -> Document:
     return {
         "name": image.name,
         "axes": [_axis(axis) for axis in image.axes],
         "datasets": [
-            {"path": str(level), "coordinateTransformations": _transformations(image, factor)}
-            for level, factor in enumerate(image.factors)
+            {
+                "path": str(level),
+                "coordinateTransformations": [
+                    {"type": "scale", "scale": list(place.scale)},
+                    {"type": "translation", "translation": list(place.translation)},
+                ],
+            }
+            for level, place in enumerate(image.places)
         ],
-        "type": image.method,
-        "metadata": {
-            "description": f"A voxel is {_DESCRIPTIONS[image.method]}.",
-            "method": "chunkserve",
-            "kwargs": {"method": image.method, "factors": [list(factor) for factor in image.factors]},
-        },
+        **image.origin,
     }
 
 
@@ -94,20 +172,7 @@ def _axis(axis: Axis) -> Document:
     return {"name": axis.name, "type": axis.type or _OTHER, **unit}
 
 
-def _transformations(image: Image, factors: Shape) -> Json:
-    """Scale, then translation, of a level: positions of voxel centres.
-
-    The first block of ``f`` voxels has its centre (f - 1) / 2 voxels behind that of the first voxel, which keeps the
-    outer edge where it was. A voxel that was only picked stays where it is.
-    """
-    pairs = list(zip(image.axes, factors, strict=True))
-    behind = 0.0 if image.method == "stride" else 0.5
-    scale: Json = [axis.scale * factor for axis, factor in pairs]
-    translation: Json = [axis.translation + axis.scale * (factor - 1) * behind for axis, factor in pairs]
-    return [{"type": "scale", "scale": scale}, {"type": "translation", "translation": translation}]
-
-
-def _omero(image: Image) -> Document:
+def _omero(image: AnyImage) -> Document:
     """The ``omero`` block, if contrast is known: vizarr needs a window, one channel per element of its axis.
 
     Channels are white, and only the first is shown: nothing in a file says which colours to mix.
@@ -131,14 +196,13 @@ def _omero(image: Image) -> Document:
     return {"omero": {"name": image.name, "channels": channels, "rdefs": rdefs}}
 
 
-def _extent(image: Image, kind: str) -> int:
+def _extent(image: AnyImage, kind: str) -> int:
     return next((n for axis, n in zip(image.axes, image.shape, strict=True) if axis.type == kind), 0)
 
 
-def _default_z(image: Image) -> int:
+def _default_z(image: AnyImage) -> int:
     """The middle section, or the nearest to it that the coarsest level has too: Viv asks all levels for the same."""
     for i, axis in enumerate(image.axes):
         if axis.name == "z":
-            size, factor = image.shape[i], image.factors[-1][i]
-            return max(0, min(size // 2, -(-size // factor) - 1))
+            return max(0, min(image.shape[i] // 2, image.coarsest[i] - 1))
     return 0

@@ -2,7 +2,8 @@
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from chunkserve.model import Dataset
 from chunkserve.service.builder import Builder, Building
 from chunkserve.service.coordinates import coordinates_of, group_attribute, texts
 from chunkserve.service.nodes import Node
+from chunkserve.service.ownlevels import true_extent
 from chunkserve.service.pyramid import REAL, Pyramid, View, source_dtype
 from chunkserve.service.sample import sample
 from chunkserve.service.validity import validity_of
@@ -68,7 +70,8 @@ class Pyramids:
         """
         if node.is_group or not isinstance(node.object, Dataset):
             raise NotFound(node.path)
-        name = (node.file.serial, node.number, node.field, wish)
+        beside = tuple((file.serial, number) for file, number in node.chain[-1:])
+        name = (node.file.serial, node.number, node.field, beside, wish)
         known = self._known.get(name)
         if known is not None and known.is_current():
             return known
@@ -77,7 +80,7 @@ class Pyramids:
         return made
 
     def _make(self, node: Node, wish: Wish) -> Pyramid:
-        array = ZarrArray(node, 3, self.context)
+        array = ZarrArray(node, 3, self.context, true_extent(node))
         if array.served.kind not in REAL:
             raise Unsupported(f"{array.node.path} holds no numbers")
         validity = validity_of(node, self.context.nodes, source_dtype(array.served), self.settings.sentinel)
@@ -163,19 +166,22 @@ class Pyramids:
         """The contrast window: made once for a version of the data, from a sample, and kept."""
         if pyramid.known_window is not None:
             return pyramid.known_window
+        if pyramid.live:
+            return as_window(_sampled(pyramid))
+        pyramid.known_window = self.kept_window(pyramid.tag, lambda: _sampled(pyramid))
+        return pyramid.known_window
+
+    def kept_window(self, tag: str, values: Callable[[], np.ndarray]) -> Window | None:
+        """The contrast window of values, made once under a name."""
 
         def make() -> bytes:
-            return json.dumps(_window(_sampled(pyramid))).encode()
+            found = as_window(values())
+            return json.dumps(None if found is None else astuple(found)).encode()
 
         tools = self.context.tools
-        key = f"window/{pyramid.tag}"
-        if pyramid.live:
-            found = _window(_sampled(pyramid))
-            return Window(*found) if found is not None else None
-        data = tools.flight.run(key, lambda: bytes(tools.disk.get_or_make("window", key, make)))
-        found = json.loads(data)
-        pyramid.known_window = Window(*found) if found is not None else None
-        return pyramid.known_window
+        key = f"window/{tag}"
+        found = json.loads(tools.flight.run(key, lambda: bytes(tools.disk.get_or_make("window", key, make))))
+        return None if found is None else Window(*found)
 
 
 def default_axes(array: ZarrArray) -> tuple[bool, ...]:
@@ -223,7 +229,7 @@ def _sampled(pyramid: Pyramid) -> np.ndarray:
     return found[:: max(1, len(found) // SAMPLES)]
 
 
-def _window(values: np.ndarray) -> tuple[float, float, float, float] | None:
+def as_window(values: np.ndarray) -> Window | None:
     """From the 1st to the 99.8th percentile, and the extremes; ``None`` if there is nothing to see."""
     values = values[np.isfinite(values)] if values.dtype.kind == "f" else values
     if not len(values):
@@ -232,4 +238,4 @@ def _window(values: np.ndarray) -> tuple[float, float, float, float] | None:
     least, greatest = float(values.min()), float(values.max())
     if low >= high:
         low, high = least, greatest
-    return (low, high, least, greatest) if low < high else None
+    return Window(low, high, least, greatest) if low < high else None

@@ -24,6 +24,7 @@ from chunkserve.service.closure import Closure, closure_of
 from chunkserve.service.documents import Documents, Made
 from chunkserve.service.files import Files
 from chunkserve.service.hdffile import HdfFile, Tools
+from chunkserve.service.images import Images
 from chunkserve.service.nodes import Node, Nodes, is_hidden, named_links
 from chunkserve.service.pyramids import Pyramids
 from chunkserve.service.references import references
@@ -106,6 +107,7 @@ class Store:
             3: Documents(self.context, 3, settings.consolidate),
         }
         self.pyramids = Pyramids(self.context, settings)
+        self.images = Images(self.nodes, self.pyramids)
         self.tiles = Tiles(self.pyramids)
         self._arrays: Recent[Chunks] = Recent(HANDLES)
         self._closures: Recent[Closure] = Recent(HANDLES)

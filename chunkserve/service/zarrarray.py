@@ -52,8 +52,14 @@ class ZarrArray:
         tag: Distinguishes this array's chunks from all others, for caches and ETags.
     """
 
-    def __init__(self, node: Node, zarr_format: Format, context: Context) -> None:
+    def __init__(self, node: Node, zarr_format: Format, context: Context, extent: Shape | None = None) -> None:
         """Decide how to present a dataset.
+
+        Args:
+            node: The dataset.
+            zarr_format: Zarr format.
+            context: What it shares with other arrays.
+            extent: Of the part that is shown, from the origin, if it is not all; the chunks are the same.
 
         Raises:
             Unsupported: It cannot be served; the message says why.
@@ -72,7 +78,8 @@ class ZarrArray:
         follows_sources = elements.dataset.layout == "virtual" and None in elements.dataset.maxshape
         self._fleeting = self.live or follows_sources
         self.dimensions, shape = self._dimensions()
-        self.presentation = self._present(shape)
+        found = self._present(shape)
+        self.presentation = found if extent is None else replace(found, shape=extent)
         self.version = combined(file.version for file in self.files)
         self.tag = digest(self.version, node.path, zarr_format, self.presentation)
 
