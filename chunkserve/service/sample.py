@@ -12,6 +12,10 @@ MOST_BYTES = 48 * 2**20
 """Bytes of source that one sample reads, about."""
 
 
+MOST_CHUNKS = 256
+"""Chunks of source that one sample looks at: each may cost a call of a reader process."""
+
+
 def sample(pyramid: Pyramid, level: int, box: Box, most: int = MOST_BYTES) -> tuple[np.ndarray, np.ndarray | None]:
     """Voxels of a box of a level, each the source voxel nearest to its centre in the chunks that are looked at.
 
@@ -31,7 +35,7 @@ def sample(pyramid: Pyramid, level: int, box: Box, most: int = MOST_BYTES) -> tu
         for a, b, f, n in zip(box.start, box.stop, plan.factors(level), plan.shape, strict=True)
     ]
     wanted = [np.unique(c // s) for c, s in zip(centres, stored, strict=True)]
-    budget = max(1, most // (math.prod(stored) * pyramid.source_dtype.itemsize))
+    budget = max(1, min(MOST_CHUNKS, most // (math.prod(stored) * pyramid.source_dtype.itemsize)))
     chosen = [_spread(w, n) for w, n in zip(wanted, _shares([len(w) for w in wanted], budget), strict=True)]
     out = np.empty(box.shape, pyramid.dtype)
     good = np.ones(box.shape, np.bool_)
