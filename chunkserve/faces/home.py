@@ -15,16 +15,23 @@ a{{color:#0b57d0;text-decoration:none}}a:hover{{text-decoration:underline}}
 pre{{background:#f3f4f6;padding:1rem;border-radius:.5rem;overflow:auto}}code{{font:14px/1.5 ui-monospace,monospace}}
 @media(prefers-color-scheme:dark){{body{{background:#111;color:#ddd}}a{{color:#8ab4f8}}pre{{background:#222}}}}
 </style></head><body><h1>chunkserve <small>{version}</small></h1>
-<p>HDF5, NeXus and netCDF-4 files, served as Zarr where they lie.</p>
+<p>HDF5, NeXus and netCDF-4 files, served as Zarr where they lie. FILE is a path below,
+PATH a dataset or group in it.</p>
 <ul>{roots}</ul>
-<pre><code>import xarray
-xarray.open_zarr("{base}/zarr/FILE")              # Zarr v3
-xarray.open_zarr("{base}/zarr2/FILE")             # Zarr v2
+<pre><code># Zarr v3; /zarr2/ is v2
+xarray.open_zarr("{base}/zarr/FILE")
+zarr.open("{base}/zarr/FILE/PATH", mode="r")
 
-import zarr
-zarr.open("{base}/zarr/FILE/path/in/file", mode="r")
+# OME-Zarr with coarser levels, for Neuroglancer, napari, vizarr
+{base}/ome/FILE/PATH
 
-curl -O {base}/files/FILE                         # the file itself; resumes with -C -</code></pre>
+# a picture, Deep Zoom, statistics
+{base}/tiles/FILE/PATH/0/0/0.png
+{base}/dzi/FILE/PATH.dzi
+{base}/stats/FILE/PATH
+
+# the file itself
+curl -O -C - {base}/files/FILE</code></pre>
 </body></html>"""
 
 
