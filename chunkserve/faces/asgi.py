@@ -12,13 +12,13 @@ from starlette.types import ASGIApp
 
 from chunkserve import errors
 from chunkserve.faces.respond import WANTED, Face, Reply, Request, Responder
+from chunkserve.faces.turns import ClientLeft, Receive, Turns
 from chunkserve.service.blob import Blob
 from chunkserve.service.builder import Building
 from chunkserve.sources.localfile import WouldBlock
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Faces:
         self.respond = respond
         self.threads = threads
         self.patience = patience
-        self._asked: dict[tuple[bytes, bytes], asyncio.Future[Reply]] = {}
+        self._turns = Turns(threads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request (https://asgi.readthedocs.io/)."""
@@ -57,7 +57,8 @@ class Faces:
             return
         headers = {name: value for name, value in scope["headers"] if name in WANTED}
         request = Request(scope["raw_path"], scope["query_string"], headers, scope["method"], scope["scheme"])
-        await self._send(send, request, await self._reply(face, request))
+        with contextlib.suppress(ClientLeft):
+            await self._send(send, request, await self._reply(face, request, receive))
 
     def face(self, path: bytes) -> Face | None:
         """The face that answers a raw path."""
@@ -83,7 +84,7 @@ class Faces:
             reply = self.respond.error(request, error)
             return reply, reply.blob.read()
 
-    async def _reply(self, face: Face, request: Request) -> Reply:
+    async def _reply(self, face: Face, request: Request, receive: Receive) -> Reply:
         """Ask at once; if that would block, in a thread; if a file changed meanwhile, once more."""
         if request.method == "OPTIONS":
             return self.respond.preflight(request)
@@ -95,28 +96,31 @@ class Faces:
             except (WouldBlock, errors.SourceChanged):
                 pass
             try:
-                return await self._in_turn(face, request)
+                return await self._asked(face, request, receive)
             except errors.SourceChanged:
-                return await self._in_turn(face, request)
+                return await self._asked(face, request, receive)
             except Building as building:
-                await asyncio.wait([asyncio.wrap_future(building.done)], timeout=self.patience)
-                return await self._in_turn(face, request)
+                await self._built(building)
+                return await self._asked(face, request, receive)
+        except ClientLeft:
+            raise
         except Exception as error:  # noqa: BLE001 - every failure becomes a reply
             return self.respond.error(request, error)
 
-    async def _in_turn(self, face: Face, request: Request) -> Reply:
-        """Ask in a thread; but while the same is being asked there, wait for that, and find the answer at hand."""
-        key = (request.path, request.query)
-        while (busy := self._asked.get(key)) is not None:
-            await asyncio.wait([busy])
-            with contextlib.suppress(WouldBlock, errors.SourceChanged):
-                return face(request, wait=False)
-        asked = self._asked[key] = asyncio.ensure_future(self._run(functools.partial(face, request, wait=True)))
-        try:
-            return await asyncio.shield(asked)
-        finally:
-            if self._asked.get(key) is asked:
-                del self._asked[key]
+    async def _built(self, building: Building) -> None:
+        """Wait for a level as long as our patience lasts; whether it was made shows when it is asked for again."""
+        done = asyncio.wrap_future(building.done)
+        done.add_done_callback(lambda known: known.cancelled() or known.exception())
+        await asyncio.wait([done], timeout=self.patience)
+
+    async def _asked(self, face: Face, request: Request, receive: Receive) -> Reply:
+        """Ask in a thread."""
+        return await self._turns.ask(
+            (request.method, request.path, request.query),
+            functools.partial(face, request, wait=True),
+            functools.partial(face, request, wait=False),
+            receive,
+        )
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Do in a thread what takes time."""

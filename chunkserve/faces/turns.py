@@ -1,0 +1,91 @@
+"""Taking turns: what many ask for at once is asked once, and what nobody waits for any more is not asked at all."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Hashable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from chunkserve import errors
+from chunkserve.faces.respond import Reply
+from chunkserve.sources.localfile import WouldBlock
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+class ClientLeft(Exception):
+    """Nobody is there any more to take the answer."""
+
+
+@dataclass(eq=False)
+class _Turn:
+    answer: "asyncio.Future[Reply]"
+    waiting: int = 0
+
+
+class Turns:
+    """Questions that are being asked in threads, by what they are about."""
+
+    def __init__(self, threads: ThreadPoolExecutor) -> None:
+        """Ask in ``threads``."""
+        self._threads = threads
+        self._turns: dict[Hashable, _Turn] = {}
+
+    async def ask(
+        self, key: Hashable, work: Callable[[], Reply], at_hand: Callable[[], Reply], receive: Receive
+    ) -> Reply:
+        """An answer: of ``work``, in a thread; or, if somebody asks the same already, what is at hand afterwards.
+
+        Args:
+            key: Equal for questions with the same answer.
+            work: Asks, and takes its time.
+            at_hand: Asks without waiting, or raises ``WouldBlock``.
+            receive: Tells when the client leaves (ASGI).
+
+        Raises:
+            ClientLeft: The client did not wait. Work that has not begun is withdrawn when all have left.
+        """
+        gone = asyncio.ensure_future(_departure(receive))
+        try:
+            while True:
+                turn = self._turns.get(key)
+                mine = turn is None
+                if turn is None:
+                    turn = self._begin(key, work)
+                await self._wait(turn, gone)
+                if mine:
+                    return turn.answer.result()
+                with contextlib.suppress(WouldBlock, errors.SourceChanged):
+                    return at_hand()
+        finally:
+            gone.cancel()
+
+    def _begin(self, key: Hashable, work: Callable[[], Reply]) -> _Turn:
+        turn = self._turns[key] = _Turn(asyncio.get_running_loop().run_in_executor(self._threads, work))
+
+        def finished(answer: "asyncio.Future[Reply]") -> None:
+            if self._turns.get(key) is turn:
+                del self._turns[key]
+            if not answer.cancelled():
+                answer.exception()  # whoever still waits gets it; if nobody does, it is no news
+
+        turn.answer.add_done_callback(finished)
+        return turn
+
+    async def _wait(self, turn: _Turn, gone: "asyncio.Task[None]") -> None:
+        turn.waiting += 1
+        try:
+            await asyncio.wait((turn.answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            turn.waiting -= 1
+        if not turn.answer.done():
+            if not turn.waiting:
+                turn.answer.cancel()
+            raise ClientLeft
+
+
+async def _departure(receive: Receive) -> None:
+    """Return when the client is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
