@@ -23,7 +23,8 @@ def npm_package(name: str, version: str) -> Path:
                 [*command, f"{name}@{version}"], capture_output=True, text=True, check=False, timeout=120
             )
             if done.returncode:
-                said = (done.stderr.strip() or "?").splitlines()[-1]
+                said = next((line for line in done.stderr.splitlines() if line.startswith("npm error")), done.stderr)
+                assert "ETARGET" not in said, f"there is no {name} {version}"
                 pytest.skip(f"{name} cannot be had from the npm registry: {said}")
             try:
                 os.rename(fresh, folder)
