@@ -30,7 +30,11 @@ def test_documents_are_plain_json(tmp_path: Path) -> None:
     assert (tmp_path / "levels/p/zarr.json").read_bytes() == GROUP
 
 
-@pytest.mark.parametrize("damage", [lambda d: d[:-1], lambda d: b"", lambda d: bytes([d[0] ^ 1]) + d[1:]], ids=str)
+@pytest.mark.parametrize(
+    "damage",
+    [lambda d: d[:-1], lambda d: b"", lambda d: bytes([d[0] ^ 1]) + d[1:]],
+    ids=["cut", "empty", "changed"],
+)
 def test_a_damaged_chunk_is_removed_and_its_level_no_longer_shown(tmp_path: Path, damage) -> None:
     cache = LevelCache(str(tmp_path), 2**20)
     for at in range(2):
