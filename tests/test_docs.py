@@ -52,7 +52,7 @@ def test_every_setting_named_in_the_docs_exists() -> None:
     names = {row.name for row in dataclasses.fields(Settings)}
     for page in PAGES:
         for found in re.findall(rf"{PREFIX}([A-Z_]+)", page.read_text()):
-            assert found.lower() in names | {"name", "realdata", "hostile"}, (page.name, found)
+            assert found.lower() in names | {"name", "realdata", "hostile", "artefacts"}, (page.name, found)
 
 
 def test_every_route_is_documented_and_every_documented_route_exists(tmp_path: Path) -> None:

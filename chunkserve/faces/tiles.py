@@ -75,7 +75,8 @@ class TileFace:
         part = chunk_box((tile.row, tile.column), (size, size)).clip(whole(plane.extent(level)))
         if part is None:
             raise NotFound("/".join(path.parts))
-        return self.tile(request, plane, _Part(level, 0, part), tile.form, parameters, wait=wait)
+        cut = _Part(level, 0, part, size if tile.zoom else None)
+        return self.tile(request, plane, cut, tile.form, parameters, wait=wait)
 
     def plane(self, dataset: tuple[str, ...], p: Mapping[str, str], *, wait: bool) -> Plane:
         """The plane that the parameters name.
@@ -109,8 +110,8 @@ class TileFace:
                 return self.respond.answer(request, Answer(blob_of(), tag), wait=wait, pinned=bool(pinned))
             if not wait:
                 raise WouldBlock
-            pixels = self.store.tiles.pixels(plane, part.level, part.box)
-            data = _drawn(pixels, part.halvings, form, style)
+            pixels = self.store.tiles.pixels(plane, part.level, part.box, part.halvings)
+            data = _drawn(pixels, form, style, part.edge)
             media = MEDIA[form].encode()
             if not pixels.exact or plane.pyramid.live:
                 return self.respond.fleeting(request, data, media, approximate=not pixels.exact)
@@ -164,11 +165,15 @@ class TileFace:
 
 
 class _Part(NamedTuple):
-    """A box of a level of a plane, to be halved some more times."""
+    """A box of a level of a plane, to be halved some more times; pictures of it are filled up to squares of ``edge``.
+
+    Who asks for zoom, x and y takes every tile for a whole one, and stretches those that are not.
+    """
 
     level: int
     halvings: int
     box: Box
+    edge: int | None = None
 
 
 class DeepZoomFace:
@@ -222,11 +227,9 @@ def _size(parameters: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _drawn(pixels: Pixels, halvings: int, form: str, style: Style | None) -> bytes:
+def _drawn(pixels: Pixels, form: str, style: Style | None, edge: int | None) -> bytes:
     if style is None:
         return npy(pixels.values)
-    step = 2**halvings
-    values = pixels.values[::step, ::step]
-    valid = None if pixels.valid is None else pixels.valid[::step, ::step]
-    indices, bad = shade(values, valid, style)
-    return encode(indices, bad, palette(style.cmap, style.invert), style.bad, form)
+    indices, bad = shade(pixels.values, pixels.valid, style)
+    size = None if edge is None else (edge, edge)
+    return encode(indices, bad, palette(style.cmap, style.invert), style.bad, form, size)

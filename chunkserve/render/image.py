@@ -8,7 +8,7 @@ from PIL import Image
 
 from chunkserve.errors import BadRequest, Unsupported
 from chunkserve.render.png import indexed_png, rgba_png
-from chunkserve.render.style import Rgba
+from chunkserve.render.style import TRANSPARENT, Rgba
 
 MEDIA = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg", "npy": "application/octet-stream"}
 """Media type by the suffix of a tile."""
@@ -21,7 +21,14 @@ WEBP_METHOD = 0
 Bad = np.ndarray | None
 
 
-def encode(indices: np.ndarray, bad: Bad, palette: np.ndarray, bad_colour: Rgba, format: str) -> bytes:  # noqa: A002
+def encode(
+    indices: np.ndarray,
+    bad: Bad,
+    palette: np.ndarray,
+    bad_colour: Rgba,
+    format: str,  # noqa: A002
+    size: tuple[int, int] | None = None,
+) -> bytes:
     """A picture file.
 
     PNG is exact. WebP is lossy: small files that can be transparent. (Without loss it takes four times as long as PNG
@@ -33,13 +40,22 @@ def encode(indices: np.ndarray, bad: Bad, palette: np.ndarray, bad_colour: Rgba,
         palette: uint8 (256, 3), red, green, blue.
         bad_colour: Red, green, blue, alpha, 0 to 255.
         format: ``png``, ``webp`` or ``jpg``.
+        size: Height and width of a larger picture, of which this is the upper left part. The rest is transparent, in
+            JPEG black.
 
     Raises:
         BadRequest: Another format.
     """
     if format not in _ENCODERS:
         raise BadRequest(f"pictures are {', '.join(_ENCODERS)}, not {format[:80]!r}")
-    return _ENCODERS[format](indices, bad, palette, bad_colour)
+    if size is None or size == indices.shape:
+        return _ENCODERS[format](indices, bad, palette, bad_colour)
+    if bad is None:
+        bad, bad_colour = np.zeros(indices.shape, np.bool_), TRANSPARENT
+    if bad_colour != TRANSPARENT:
+        pixels = _painted(indices, bad, _opaque(palette), bad_colour)
+        return _PAINTED[format](_enlarged(pixels, size, 0))
+    return _ENCODERS[format](_enlarged(indices, size, 0), _enlarged(bad, size, fill=True), palette, TRANSPARENT)
 
 
 def npy(values: np.ndarray) -> bytes:
@@ -57,6 +73,13 @@ def npy(values: np.ndarray) -> bytes:
     return out.getvalue()
 
 
+def _enlarged(part: np.ndarray, size: tuple[int, int], fill: int) -> np.ndarray:
+    """An array whose upper left is ``part``."""
+    out = np.full((*size, *part.shape[2:]), fill, part.dtype)
+    out[: part.shape[0], : part.shape[1]] = part
+    return out
+
+
 def _png(indices: np.ndarray, bad: Bad, palette: np.ndarray, bad_colour: Rgba) -> bytes:
     colours = _opaque(palette)
     if bad is None:
@@ -70,7 +93,12 @@ def _png(indices: np.ndarray, bad: Bad, palette: np.ndarray, bad_colour: Rgba) -
 
 
 def _webp(indices: np.ndarray, bad: Bad, palette: np.ndarray, bad_colour: Rgba) -> bytes:
-    pixels = palette.take(indices, axis=0) if bad is None else _painted(indices, bad, _opaque(palette), bad_colour)
+    return _webp_of(
+        palette.take(indices, axis=0) if bad is None else _painted(indices, bad, _opaque(palette), bad_colour)
+    )
+
+
+def _webp_of(pixels: np.ndarray) -> bytes:
     return _saved(pixels, "WEBP", quality=WEBP_QUALITY, method=WEBP_METHOD)
 
 
@@ -84,7 +112,12 @@ def _jpg(indices: np.ndarray, bad: Bad, palette: np.ndarray, bad_colour: Rgba) -
     return _saved(pixels, "JPEG", quality=JPEG_QUALITY)
 
 
+def _jpg_of(pixels: np.ndarray) -> bytes:
+    return _saved(np.rint(pixels[..., :3] * (pixels[..., 3:] / 255)).astype(np.uint8), "JPEG", quality=JPEG_QUALITY)
+
+
 _ENCODERS: dict[str, Callable[[np.ndarray, Bad, np.ndarray, Rgba], bytes]] = {"png": _png, "webp": _webp, "jpg": _jpg}
+_PAINTED: dict[str, Callable[[np.ndarray], bytes]] = {"png": rgba_png, "webp": _webp_of, "jpg": _jpg_of}
 
 
 def _opaque(palette: np.ndarray) -> np.ndarray:

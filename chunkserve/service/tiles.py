@@ -6,6 +6,7 @@ import numpy as np
 
 from chunkserve.errors import BadRequest, NotFound, Unsupported
 from chunkserve.grid import Box, Shape
+from chunkserve.pyramid.partial import Method, begin, finish, halve
 from chunkserve.service.builder import Building
 from chunkserve.service.nodes import Node
 from chunkserve.service.pyramid import Pyramid
@@ -116,8 +117,14 @@ class Tiles:
             raise BadRequest(f"axes={axes} must be two of {', '.join([*map(str, range(rank)), *names])}, rows first")
         return found[0], found[1]
 
-    def pixels(self, plane: Plane, level: int, part: Box) -> Pixels:
+    def pixels(self, plane: Plane, level: int, part: Box, halvings: int = 0) -> Pixels:
         """A part of a level of a plane; from a sample, if the level takes too long. It is then on its way.
+
+        Args:
+            plane: The plane.
+            level: One that it has.
+            part: Rows and columns of it, beginning at multiples of ``2**halvings``.
+            halvings: How often to halve the pixels; for levels coarser than the coarsest.
 
         Raises:
             ChunkserveError: The source cannot be read.
@@ -131,7 +138,18 @@ class Tiles:
             values, valid = self.pyramids.preview(pyramid, level, box)
             exact = False
         turned = None if valid is None else plane.turned(valid, part)
-        return Pixels(plane.turned(values, part), turned, exact)
+        return _halved(Pixels(plane.turned(values, part), turned, exact), pyramid.method, halvings)
+
+
+def _halved(pixels: Pixels, method: Method, times: int) -> Pixels:
+    """Coarser pixels, made as the levels are."""
+    if not times:
+        return pixels
+    partial = begin(pixels.values, pixels.valid, method, (True, True))
+    for _ in range(times):
+        partial = halve(partial)
+    valid = None if partial.counts is None else partial.counts > 0
+    return Pixels(finish(partial, pixels.values.dtype, 0), valid, pixels.exact)
 
 
 def _index(text: str, shape: Shape, drawn: tuple[int, int]) -> Shape:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from chunkserve.metadata.keys import Format
 from tests.conformance.conftest import Zoo, is_plain, names_in
+from tests.npm import npm_package
 
 VERSION = "0.7.5"
 
@@ -49,34 +49,21 @@ console.log(JSON.stringify({ attributes: root.attrs, contents: store.contents() 
 
 
 @pytest.fixture(scope="session")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which Node finds zarrita; installed once, if it can be."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("node and npm are not installed")
+def node() -> Path:
+    """The ``node_modules`` with zarrita."""
+    if shutil.which("node") is None:
+        pytest.skip("node is not installed")
     version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
     if int(version.lstrip("v").split(".")[0]) < 20:
         pytest.skip(f"Node {version.strip()} is older than 20")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "chunkserve-tests" / f"zarrita-{VERSION}"
-    if not (folder / "node_modules" / "zarrita" / "package.json").is_file():
-        fresh = tmp_path_factory.mktemp("zarrita")
-        command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(fresh), f"zarrita@{VERSION}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-        if done.returncode:
-            pytest.skip(f"zarrita cannot be had from the npm registry: {(done.stderr.strip() or '?').splitlines()[-1]}")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            shutil.copytree(fresh, folder)
-        except FileExistsError:
-            return fresh  # another process was faster
-    return folder
+    return npm_package("zarrita", VERSION)
 
 
 def run(folder: Path, tmp_path: Path, script: str, *arguments: str, stdin: str = "") -> list[dict[str, object]]:
     """Lines of JSON that a script prints."""
     path = tmp_path / "script.mjs"
     path.write_text(script)
-    (tmp_path / "node_modules").symlink_to(folder / "node_modules")
+    (tmp_path / "node_modules").symlink_to(folder)
     done = subprocess.run(
         ["node", str(path), *arguments], input=stdin, capture_output=True, text=True, check=False, timeout=120
     )

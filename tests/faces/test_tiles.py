@@ -29,6 +29,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory, start_site: StartSite) ->
         holes = np.linspace(0, 1, 300 * 300, dtype="f4").reshape(300, 300)
         holes[50:60] = np.nan
         file["holes"] = holes
+        dots = file.create_dataset("dots", (600, 600), "u1", chunks=(200, 200))
+        dots[:, 2::4] = 128  # what is picked from every other pixel of level 1 has none
         file["line"] = np.arange(5.0)
     return start_site(folder)
 
@@ -108,6 +110,30 @@ def test_zoom_counts_the_other_way(pictures: Site) -> None:
     np.testing.assert_array_equal(
         array(pictures, f"/tiles/a.h5/ramp/xyz/{top}/2/1.npy"), array(pictures, "/tiles/a.h5/ramp/0/1/2.npy")
     )
+
+
+def test_tiles_by_zoom_are_whole_squares(pictures: Site) -> None:
+    """Maps stretch what is not; by row and column the tiles at the edges are as large as what is left."""
+    words = "vmin=0&vmax=2000&bad=red"
+    cut = picture(pictures, f"/tiles/a.h5/ramp/0/4/3.png?{words}")
+    assert cut.shape[:2] == (HEIGHT - 1024, WIDTH - 768)
+    whole = picture(pictures, f"/tiles/a.h5/ramp/xyz/2/3/4.png?{words}")
+    assert whole.shape[:2] == (256, 256)
+    np.testing.assert_array_equal(whole[: cut.shape[0], : cut.shape[1]], cut)
+    assert (whole[cut.shape[0] :, :, 3] == 0).all()
+    assert (whole[:, cut.shape[1] :, 3] == 0).all()
+    assert picture(pictures, "/tiles/a.h5/ramp/xyz/2/1/2.png?tile=512").shape[:2] == (512, 512)
+    assert array(pictures, "/tiles/a.h5/ramp/xyz/2/3/4.npy").shape == cut.shape[:2]
+
+
+@pytest.mark.parametrize(("method", "shown"), [("mean", 32), ("max", 128), ("min", 0)])
+def test_deep_zoom_levels_below_the_coarsest_are_made_by_the_method(pictures: Site, method: str, shown: int) -> None:
+    levels = json.loads(pictures.ask("/tiles/a.h5/dots/info.json").body)["levels"]
+    assert len(levels) == 2
+    words = f"vmin=0;vmax=256;method={method}"
+    found = picture(pictures, f"/dzi;{words}/a.h5/dots_files/8/0_0.png")  # 600 = 2 ** 10: two levels above this one
+    assert found.shape[:2] == (150, 150)
+    assert (found[..., 0] == shown).all()
 
 
 def test_deep_zoom_covers_the_image(pictures: Site) -> None:

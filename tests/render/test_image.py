@@ -62,6 +62,27 @@ def test_a_png_holds_257_colours_if_it_must(colours_used: int) -> None:
     assert (found[bad] == (9, 8, 7, 6)).all()
 
 
+@pytest.mark.parametrize("suffix", PICTURES)
+@pytest.mark.parametrize("colour", [TRANSPARENT, (200, 0, 0, 255)])
+@pytest.mark.parametrize("holes", [False, True])
+def test_what_is_around_a_part_of_a_picture_is_transparent(
+    suffix: str, colour: tuple[int, int, int, int], holes: bool
+) -> None:
+    indices, bad = np.full((40, 60), 128, "u1"), None
+    if holes:
+        bad = np.zeros((40, 60), bool)
+        bad[:16, :32] = True
+    found = rgba(encode(indices, bad, palette("gray"), colour, suffix, (64, 96))).astype(int)
+    assert found.shape == (64, 96, 4)
+    part = rgba(encode(indices, bad, palette("gray"), colour, suffix)).astype(int)
+    margin = 0 if suffix == "png" else 16  # lossy pictures are vague where colours meet
+    near = np.abs(found[: 40 - margin, : 60 - margin] - part[: 40 - margin, : 60 - margin])
+    assert np.median(near) <= (0 if suffix == "png" else 2)
+    for beyond in (found[40 + margin // 2 :], found[:, 60 + margin // 2 :]):
+        nothing = beyond[..., :3].max(axis=-1) <= 8 if suffix == "jpg" else beyond[..., 3] == 0
+        assert nothing.all()
+
+
 def test_a_png_without_holes_has_no_transparency() -> None:
     data = encode(ramp(), None, palette("jet"), TRANSPARENT, "png")
     assert b"tRNS" not in data
