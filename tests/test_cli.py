@@ -581,7 +581,8 @@ def test_an_interrupted_warm_goes_on_where_it_was(tmp_path: Path) -> None:
         file.create_dataset("x", (40, 8192, 8192), "u1", chunks=(1, 8192, 8192), compression="gzip", fillvalue=3)
     cache = tmp_path / "cache"
     command = [sys.executable, "-m", "chunkserve", "warm", str(tmp_path / "v.h5"), "--settle=0", "--jobs=1"]
-    process = subprocess.Popen([*command, f"--cache-dir={cache}"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    heeding = ["env", "--default-signal=INT", *command, f"--cache-dir={cache}"]  # a shell's background jobs ignore it
+    process = subprocess.Popen(heeding, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert eventually(lambda: len(list(cache.glob("making/*/blocks/*/*"))) >= 2, 60)
     process.send_signal(signal.SIGINT)
     _, complaints = process.communicate(timeout=60)
