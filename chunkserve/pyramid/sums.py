@@ -56,14 +56,17 @@ def slabs(array: np.ndarray, halved: tuple[bool, ...]) -> Iterator[tuple[Slices,
 
 
 def extremes(array: np.ndarray, valid: np.ndarray | None) -> tuple[Any, Any]:
-    """The least and the greatest element; not both of them are valid unless some element is."""
-    least, greatest = [], []
+    """The least and the greatest valid element, of which there is at least one."""
     top, bottom = (np.inf, -np.inf) if array.dtype.kind == "f" else (_most(array.dtype), _least(array.dtype))
+    least, greatest = top, bottom
     for at, _ in slabs(array, (False,) * array.ndim):
-        part = array[at]
-        least.append(part.min() if valid is None else np.where(valid[at], part, part.dtype.type(top)).min())
-        greatest.append(part.max() if valid is None else np.where(valid[at], part, part.dtype.type(bottom)).max())
-    return min(least).item(), max(greatest).item()
+        part, good = array[at], None if valid is None else valid[at]
+        if least > bottom:  # counts are zero somewhere, and nothing is less
+            least = min(least, (part if good is None else np.where(good, part, part.dtype.type(top))).min().item())
+        if greatest < top:
+            low = part if good is None else np.where(good, part, part.dtype.type(bottom))
+            greatest = max(greatest, low.max().item())
+    return least, greatest
 
 
 def _most(dtype: np.dtype[Any]) -> int:
