@@ -1,7 +1,7 @@
 """Which chunk libhdf5 means when it tells where one begins.
 
 The index of a dataset with one unlimited axis is an extensible array (format 1.10 and later), whose elements count
-that axis slowest. libhdf5 (2.1 and before) counts them off in the order of the axes when it iterates: addresses are
+that axis slowest. libhdf5 (2.0 and before) counts them off in the order of the axes when it iterates: addresses are
 right and coordinates wrong, unless the unlimited axis is the first. ``H5Dget_chunk_info_by_coord`` iterates too;
 reading does not. What is reported is mapped to what is meant, and back, by way of the element's number.
 """
