@@ -14,6 +14,8 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 
+from chunkserve.cache.files import write_whole
+
 MAGIC = b"CSCACHE1"
 _HEAD = 16
 _TOUCH_AFTER = 3600.0  # seconds; how stale the recency of an entry may be
@@ -55,29 +57,27 @@ class DiskCache:
         except OSError:
             self.misses += 1
             return None
-        payload = data[_HEAD:]
-        if data[:8] != MAGIC or int.from_bytes(data[8:16], "little") != zlib.crc32(payload):
-            self.damaged += 1
-            log.warning("damaged cache entry removed: %s", path)
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+        if not self._sound(path, data):
             return None
         self.hits += 1
-        return payload
+        return data[_HEAD:]
+
+    def _sound(self, path: str, data: memoryview) -> bool:
+        """Whether the content of an entry is what was written; if not, it is removed."""
+        if data[:8] == MAGIC and int.from_bytes(data[8:16], "little") == zlib.crc32(data[_HEAD:]):
+            return True
+        self.damaged += 1
+        log.warning("damaged cache entry removed: %s", path)
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        return False
 
     def put(self, kind: str, key: str, payload: bytes | memoryview) -> None:
         """Store an entry. Failure is logged once and otherwise ignored: the cache is only a cache."""
         path = self.path(kind, key)
-        temporary = f"{path}.{os.getpid()}.{time.monotonic_ns()}"
         try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(temporary, "xb") as file:
-                file.write(MAGIC + zlib.crc32(payload).to_bytes(8, "little"))
-                file.write(payload)
-            os.replace(temporary, path)
+            write_whole(path, MAGIC + zlib.crc32(payload).to_bytes(8, "little"), payload)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
             if not self._complained:
                 self._complained = True
                 log.warning("cannot write to the cache folder %s, continuing without: %s", self.folder, error)
@@ -150,16 +150,9 @@ class DiskCache:
     def verify(self) -> Iterator[tuple[str, bool]]:
         """Every entry with whether it is sound; damaged ones are removed."""
         for path, _ in self.entries():
-            yield path, self._sound(path)
-
-    def _sound(self, path: str) -> bool:
-        with open(path, "rb") as file:
-            head, payload = file.read(_HEAD), file.read()
-        if head[:8] == MAGIC and int.from_bytes(head[8:], "little") == zlib.crc32(payload):
-            return True
-        with contextlib.suppress(OSError):
-            os.unlink(path)
-        return False
+            with open(path, "rb") as file:
+                data = memoryview(file.read())
+            yield path, self._sound(path, data)
 
     def sweep(self) -> None:
         """Remove the entries not used for longest until nine tenths of the bound are left."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import google_crc32c
 
+from chunkserve.cache.files import UNFINISHED, write_whole
 from chunkserve.grid import Shape
 
 _TRASH = ".trash"
@@ -110,7 +111,7 @@ class LevelCache:
     def blocks(self, pyramid: str, level: int) -> int:
         """How many blocks of a level were computed."""
         try:
-            return sum(not name.endswith(".tmp") for name in os.listdir(self._blocks_folder(pyramid, level)))
+            return sum(not name.endswith(UNFINISHED) for name in os.listdir(self._blocks_folder(pyramid, level)))
         except OSError:
             return 0
 
@@ -143,8 +144,8 @@ class LevelCache:
         """
         unfinished = self._unfinished(pyramid, level)
         try:
-            self._replace(os.path.join(self.folder, pyramid, "zarr.json"), group)
-            self._replace(os.path.join(unfinished, "zarr.json"), document)
+            write_whole(os.path.join(self.folder, pyramid, "zarr.json"), group)
+            write_whole(os.path.join(unfinished, "zarr.json"), document)
             os.rename(unfinished, self._published(pyramid, level))
         except OSError as error:
             if not self.is_published(pyramid, level):  # another worker may have done it
@@ -177,7 +178,7 @@ class LevelCache:
 
     def _write(self, path: str, data: bytes) -> None:
         try:
-            self._replace(path, data + google_crc32c.value(data).to_bytes(4, "little"))
+            write_whole(path, data, google_crc32c.value(data).to_bytes(4, "little"))
         except OSError as error:
             self._complain(error)
             return
@@ -185,22 +186,6 @@ class LevelCache:
         if self._written > min(_SWEEP_AFTER, self.limit // 8):
             self._written = 0
             self.sweep()
-
-    def _replace(self, path: str, data: bytes) -> None:
-        temporary = f"{path}.{os.getpid()}.{time.monotonic_ns()}.tmp"
-        try:
-            try:
-                file = open(temporary, "xb")  # noqa: SIM115 - closed below
-            except FileNotFoundError:
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                file = open(temporary, "xb")  # noqa: SIM115
-            with file:
-                file.write(data)
-            os.replace(temporary, path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
 
     def _complain(self, error: OSError) -> None:
         if not self._complained:
@@ -273,7 +258,7 @@ class LevelCache:
         for part in list(self.parts()):
             for folder, _, names in os.walk(part.path):
                 for name in names:
-                    if name == "zarr.json" or name.endswith(".tmp"):
+                    if name == "zarr.json" or name.endswith(UNFINISHED):
                         continue
                     path = os.path.join(folder, name)
                     try:

@@ -29,7 +29,6 @@ from chunkserve.versions import digest
 PARAMETERS = frozenset({"axes", "method", "dtype", "v", "preview"})
 """Matrix parameters that are known."""
 
-
 KEYS = 8192
 """Paths remembered, per worker."""
 

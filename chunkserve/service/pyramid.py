@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numcodecs.blosc
@@ -19,6 +18,7 @@ from chunkserve.cache.levels import LevelCache
 from chunkserve.codecs import encode
 from chunkserve.errors import BadRequest, SourceChanged, Unsupported
 from chunkserve.grid import Box, Shape, chunk_box, covering, whole
+from chunkserve.metadata.axes import Axis
 from chunkserve.metadata.documents import ArrayView, Document, array_v2, array_v3
 from chunkserve.metadata.keys import Format
 from chunkserve.metadata.ome import Window
@@ -66,6 +66,7 @@ class Pyramid:
         tag: Names it in caches and ETags.
         live: A file it draws from is being written: nothing is kept.
         known_window: The contrast window, once it was asked for.
+        known_axes: The axes as OME-Zarr names them, once they were asked for.
         same: Level 0 is the array as it is served, chunk by chunk.
     """
 
@@ -98,6 +99,7 @@ class Pyramid:
             KIND, array.version, sources, array.node.path, self.plan, self.method, self.dtype.str, validity.key
         )
         self.known_window: Window | None = None
+        self.known_axes: tuple[Axis, ...] = ()
         self._memory = array.context.memory
         self._tools = array.context.tools
 
@@ -376,21 +378,16 @@ class Pyramid:
             out[part.slices(box.start)] = values.reshape(self.plan.chunk)[part.slices(here.start)]
         return out
 
-    @cached_property
-    def whole_range(self) -> Callable[[], Range | None]:
+    def whole_range(self) -> Range | None:
         """The range of all of the source, if all of it was looked at."""
-
-        def look() -> Range | None:
-            level = max(self.plan.count, 1)
-            found: Range | None = None
-            for position in np.ndindex(*self.plan.block_grid(self.plan.block_level(level))):
-                block = self._kept_block(self.plan.block_level(level), position)
-                if block is None:
-                    return None
-                found = block.range if found is None else found.merge(block.range)
-            return found
-
-        return look
+        level = self.plan.block_level(max(self.plan.count, 1))
+        found: Range | None = None
+        for position in np.ndindex(*self.plan.block_grid(level)):
+            block = self._kept_block(level, position)
+            if block is None:
+                return None
+            found = block.range if found is None else found.merge(block.range)
+        return found
 
     def build(self, threads: Executor, done: Callable[[int], None], levels: int = 0) -> None:
         """Make all levels, or the finest few of them.

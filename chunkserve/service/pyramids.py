@@ -157,10 +157,12 @@ class Pyramids:
         return Image(name, axes, plan.shape, factors, pyramid.method, self.window(pyramid))
 
     def axes(self, pyramid: Pyramid) -> tuple[Axis, ...]:
-        """The axes of a pyramid as OME-Zarr names them."""
-        array, plan = pyramid.array, pyramid.plan
-        found = coordinates_of(array.node, self.context.nodes, plan.shape, array.dimensions)
-        return image_axes(plan.shape, array.dimensions, plan.halved, found.values, found.units)
+        """The axes of a pyramid as OME-Zarr names them; coordinates are read once."""
+        if not pyramid.known_axes:
+            array, plan = pyramid.array, pyramid.plan
+            found = coordinates_of(array.node, self.context.nodes, plan.shape, array.dimensions)
+            pyramid.known_axes = image_axes(plan.shape, array.dimensions, plan.halved, found.values, found.units)
+        return pyramid.known_axes
 
     def window(self, pyramid: Pyramid) -> Window | None:
         """The contrast window: made once for a version of the data, from a sample, and kept."""

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from chunkserve.errors import NotFound, TooLarge
-from chunkserve.grid import Box, Shape, covering, whole
-from chunkserve.pyramid.statistics import Statistics
+from chunkserve.grid import Shape, chunk_box, covering, whole
+from chunkserve.pyramid.statistics import Statistics, merged
 from chunkserve.service.pyramid import Pyramid
 from chunkserve.service.pyramids import Pyramids
 from chunkserve.service.sample import sample
@@ -53,19 +53,15 @@ def _of_level(pyramids: Pyramids, pyramid: Pyramid, level: int) -> Statistics:
     limit = pyramids.settings.max_source_bytes
     if box.size * pyramid.dtype.itemsize > limit:
         raise TooLarge(f"level {level}", box.size * pyramid.dtype.itemsize, limit, "max_source_bytes")
-    found = Statistics()
-    for position in covering(box, pyramid.plan.chunk):
-        part = _part(position, pyramid.plan.chunk, box)
+
+    def block(position: Shape) -> Statistics:
+        part = chunk_box(position, pyramid.plan.chunk).clip(box)
+        assert part is not None
         values = pyramids.region(pyramid, level, part)
         valid = pyramid.validity.valid(values, part) if level == 0 else pyramid.validity.marked(values)
-        found = found.merge(Statistics.from_block(values, valid))
-    return found
+        return Statistics.from_block(values, valid)
 
-
-def _part(position: Shape, chunk: Shape, box: Box) -> Box:
-    start = tuple(p * c for p, c in zip(position, chunk, strict=True))
-    stop = tuple(min(a + c, n) for a, c, n in zip(start, chunk, box.stop, strict=True))
-    return Box(start, stop)
+    return merged(map(block, covering(box, pyramid.plan.chunk)))
 
 
 def _of_sample(pyramid: Pyramid) -> Statistics:
