@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from chunkserve.cache.recent import Recent
 from chunkserve.codecs import encode
-from chunkserve.errors import NotFound
+from chunkserve.errors import BadRequest, NotFound
 from chunkserve.faces.paths import UrlPath, parameters_of, parse_path
 from chunkserve.faces.respond import Reply, Request, Responder
 from chunkserve.grid import Shape, chunk_box, whole
@@ -56,7 +56,8 @@ class OmeFace:
     def __call__(self, request: Request, *, wait: bool) -> Reply:
         """Answer a request."""
         path = self._parse(request.path)
-        parameters_of(request.query, path.parameters, PARAMETERS)
+        if parameters_of(request.query, path.parameters, PARAMETERS) != path.parameters:
+            raise BadRequest("a view is named on the first segment, where it holds for all keys: /ome;method=max/...")
         key, levels = self._find(request, path, wait=wait)
         pinned = path.parameters.get("v", "")
         if pinned:

@@ -72,13 +72,12 @@ class Validity:
 
     def marked(self, values: np.ndarray) -> np.ndarray | None:
         """Which voxels of a level have a value, that is are not marked; ``None`` if all have."""
-        if not self.marks and self.mask is None and self.low is None and self.high is None:
-            return None if values.dtype.kind != "f" else _all_but(np.isnan(values))
-        return _all_but(np.isnan(values) if values.dtype.kind == "f" else values == self.mark)
-
-
-def _all_but(invalid: np.ndarray) -> np.ndarray | None:
-    return ~invalid if invalid.any() else None
+        invalid: np.ndarray | None = None
+        if values.dtype.kind == "f":
+            invalid = _joined(invalid, np.isnan(values))
+        if self.marks or self.mask is not None or self.low is not None or self.high is not None:
+            invalid = _joined(invalid, values == self.mark)
+        return None if invalid is None else ~invalid
 
 
 def _joined(known: np.ndarray | None, more: np.ndarray) -> np.ndarray | None:

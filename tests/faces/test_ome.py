@@ -152,6 +152,7 @@ def test_answers_are_tagged_and_pinned(levels: Site) -> None:
         ("/ome;method=median/a.h5/volume/zarr.json", 400),
         ("/ome;axes=w/a.h5/volume/zarr.json", 400),
         ("/ome;colour=1/a.h5/volume/zarr.json", 400),
+        ("/ome/a.h5/volume/zarr.json?method=max", 400),
         ("/ome/a.h5/7/zarr.json", 200),
         ("/ome2/a.h5/7/0/0/0", 200),
         ("/ome2/a.h5/7/.zattrs", 200),

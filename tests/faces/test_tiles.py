@@ -105,6 +105,26 @@ def test_what_has_no_value_has_the_bad_colour(pictures: Site) -> None:
     assert (picture(pictures, "/tiles/a.h5/holes/0/0/0.png")[50:60, :, 3] == 0).all()
 
 
+def test_a_fill_value_of_floats_has_the_bad_colour_at_all_levels(tmp_path: Path) -> None:
+    values = np.linspace(0, 1, 1200 * 1200, dtype="f4").reshape(1200, 1200)
+    values[:400] = -999
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = values
+        file["x"].attrs["_FillValue"] = np.float32(-999)
+    server = Server((str(tmp_path),), {"settle": 0, "workers": 1})
+    try:
+        for level in (0, 1, 2):
+            reply = ask(f"{server.url}/tiles/a.h5/x/{level}/0/0.png?bad=red&vmin=0&vmax=1")
+            shown = np.asarray(Image.open(io.BytesIO(reply.body)).convert("RGBA"))
+            rows = min(256, 400 >> level)
+            assert (shown[:rows] == (255, 0, 0, 255)).all()
+            assert not (shown[rows:] == (255, 0, 0, 255)).all(axis=-1).any()
+        found = json.loads(ask(f"{server.url}/stats/a.h5/x?level=1").body)
+        assert (found["masked"], found["values"]["min"] >= 0) == (200 * 600, True)
+    finally:
+        server.stop()
+
+
 def test_zoom_counts_the_other_way(pictures: Site) -> None:
     top = json.loads(pictures.ask("/tiles/a.h5/ramp/info.json").body)["levels"][-1]["level"]
     np.testing.assert_array_equal(
