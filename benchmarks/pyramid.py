@@ -35,6 +35,7 @@ from benchmarks.common.procfs import peak_memory, roles
 from benchmarks.common.progress import bars
 from benchmarks.common.report import Report, Table, finish, mebibytes, number, seconds
 from benchmarks.common.server import Target
+from chunkserve.allocator import reuse_large_blocks
 from chunkserve.codecs.decode import decode
 from chunkserve.grid import grid_shape
 from chunkserve.metadata.present import pipeline_of
@@ -54,6 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Run it; the exit status."""
+    reuse_large_blocks()
     threads = options.threads or options.cores
     report = Report("pyramid", "Pyramids", f"{threads} threads; the best of {ROUNDS} runs that take turns.")
     with scratch() as folder, bars(console) as progress:

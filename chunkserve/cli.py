@@ -25,6 +25,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from chunkserve import __version__
+from chunkserve.allocator import reuse_large_blocks
 from chunkserve.cache.disk import DiskCache
 from chunkserve.cache.levels import LevelCache
 from chunkserve.errors import ChunkserveError
@@ -268,6 +269,7 @@ def _warm(options: argparse.Namespace, console: Console) -> int:
     if not os.path.isfile(options.file):
         raise FileNotFoundError(f"{options.file}: no such file")
     roots = settings.roots or (os.path.dirname(os.path.realpath(options.file)),)
+    reuse_large_blocks()
     store = Store(settings, open_roots(settings, roots))
     try:
         file = served_as(roots, options.file)

@@ -14,6 +14,7 @@ from types import FrameType
 
 import uvicorn
 
+from chunkserve.allocator import reuse_large_blocks
 from chunkserve.app import build
 from chunkserve.express import ExpressProtocol
 from chunkserve.settings import Settings
@@ -63,6 +64,7 @@ def _check_free(host: str, port: int, family: socket.AddressFamily) -> None:
 
 def work(settings: Settings, paths: tuple[str, ...], sock: socket.socket) -> None:
     """Serve on one socket until told to stop."""
+    reuse_large_blocks()
     config = uvicorn.Config(
         build(settings, paths),
         http=ExpressProtocol,

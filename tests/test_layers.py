@@ -9,10 +9,10 @@ import pytest
 import chunkserve
 
 LAYERS = [  # lowest first; names in one row may not import each other
-    {"errors", "versions", "datatypes", "chunkindex", "grid", "settings"},
+    {"errors", "versions", "datatypes", "chunkindex", "grid", "settings", "allocator"},
     {"model", "render"},
-    {"wire", "codecs", "cache", "pyramid"},
-    {"metadata", "sources"},
+    {"wire", "codecs", "pyramid"},
+    {"metadata", "cache", "sources"},
     {"hdf5"},
     {"service"},
     {"faces", "inspection", "library", "warming"},

@@ -8,8 +8,9 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, TypeVar, TypeVarTuple
 
 import numcodecs.blosc
 import numpy as np
@@ -17,22 +18,26 @@ import numpy as np
 from chunkserve.cache.levels import LevelCache
 from chunkserve.codecs import encode
 from chunkserve.errors import BadRequest, SourceChanged, Unsupported
-from chunkserve.grid import Box, Shape, chunk_box, covering, whole
+from chunkserve.grid import Box, Shape, chunk_box, covering, grow, whole
 from chunkserve.metadata.axes import Axis
 from chunkserve.metadata.documents import ArrayView, Document, array_v2, array_v3
 from chunkserve.metadata.keys import Format
 from chunkserve.metadata.ome import Window
 from chunkserve.metadata.present import Blosc, Plan, Presentation
 from chunkserve.metadata.served import Served
-from chunkserve.pyramid.partial import METHODS, Method, Partial, begin, finish, halve, join
+from chunkserve.pyramid.cascade import SLAB, Cascade
+from chunkserve.pyramid.partial import METHODS, Method, Partial, finish, halve, join
 from chunkserve.pyramid.plan import plan
-from chunkserve.pyramid.sums import extremes
-from chunkserve.service.blockfile import Block, Range, dump, load
+from chunkserve.pyramid.span import Span, merged_span, span_of
+from chunkserve.service.blockfile import Block, dump, load
 from chunkserve.service.validity import Validity
 from chunkserve.service.zarrarray import ZarrArray
 from chunkserve.versions import combined, digest
 
-KIND = "pyramid-1"
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+
+KIND = "pyramid-2"
 """Part of every name on disk; the number changes with what levels are."""
 
 DTYPES = ("f4", "f8", "u1", "u2", "u4", "i1", "i2", "i4")
@@ -67,11 +72,18 @@ class Pyramid:
         live: A file it draws from is being written: nothing is kept.
         known_window: The contrast window, once it was asked for.
         known_axes: The axes as OME-Zarr names them, once they were asked for.
+        spare: Threads that help with a block that somebody waits for.
         same: Level 0 is the array as it is served, chunk by chunk.
     """
 
     def __init__(
-        self, array: ZarrArray, view: View, halved: tuple[bool, ...], validity: Validity, levels: LevelCache
+        self,
+        array: ZarrArray,
+        view: View,
+        halved: tuple[bool, ...],
+        validity: Validity,
+        levels: LevelCache,
+        spare: Executor,
     ) -> None:
         """Plan the levels of an array.
 
@@ -84,6 +96,7 @@ class Pyramid:
             raise Unsupported(f"{array.node.path} has no pyramid: it holds no numbers in two or more dimensions")
         self.array = array
         self.levels = levels
+        self.spare = spare
         self.validity = validity
         self.method: Method = _method(view.method, served)
         self.source_dtype = source_dtype(served)
@@ -127,11 +140,11 @@ class Pyramid:
         return ArrayView(served, self.presentation(level), {}, self.array.dimensions, fill)
 
     def stored_document(self, level: int) -> bytes:
-        """The document of a level in the cache folder, where every chunk has a checksum."""
-        document = self.document(level, 3)
-        codecs = document["codecs"]
-        assert isinstance(codecs, list)
-        return json.dumps({**document, "codecs": [*codecs, {"name": "crc32c"}]}).encode()
+        """The document of a level in the cache folder, where chunks have checksums and lie in shards."""
+        view, chunk = self.view(level), self.plan.chunk
+        shard = tuple(c * t for c, t in zip(chunk, self.plan.shard(level), strict=True))
+        view = replace(view, presentation=replace(view.presentation, chunk=shard, inner=chunk))
+        return json.dumps(array_v3(view, checked=True)).encode()
 
     def stored_group(self) -> bytes:
         """The document of the group of levels in the cache folder."""
@@ -151,7 +164,7 @@ class Pyramid:
         """A chunk that is in memory or on disk."""
         found = self.known(level, position)
         if found is None and not self.live:
-            found = self.levels.get(self.tag, level, position)
+            found = self.levels.get(self.tag, level, position, self.plan.shard(level))
             if found is not None:
                 self._memory.put((self.tag, level, position), found, len(found))
         return found
@@ -170,11 +183,7 @@ class Pyramid:
             return self._cast(position)
         at = self.plan.block_level(level)
         where = self.plan.block_of(level, position)
-        made = self._chunks_of(at, where)
-        if (level, position) not in made:  # the block was there, and this chunk of it is not: damaged or evicted
-            self.levels.drop_block(self.tag, at, where)
-            made = self._chunks_of(at, where)
-        return made[level, position]
+        return self._chunks_of(at, where, self.spare)[level, position]
 
     def missing(self, level: int, position: Shape, limit: int = 2**62) -> int:
         """Bytes of source that would have to be read for a chunk; counted up to ``limit``."""
@@ -213,14 +222,14 @@ class Pyramid:
 
     # ----------------------------------------------------------------- blocks
 
-    def block(self, level: int, position: Shape) -> Block:
-        """A block's partial, made now if need be; its chunks are then kept."""
+    def block(self, level: int, position: Shape, spare: Executor | None = None) -> Block:
+        """A block's partial, made now if need be, with the help of some threads; its chunks are then kept."""
         found = self._kept_block(level, position)
         if found is None and not self.live:
-            self._chunks_of(level, position)
+            self._chunks_of(level, position, spare)
             found = self._kept_block(level, position)
         if found is None:  # neither memory nor disk had room
-            found = self._make(level, position)[0]
+            found = self._make(level, position, spare)[0]
         return found
 
     def _kept_block(self, level: int, position: Shape) -> Block | None:
@@ -231,24 +240,26 @@ class Pyramid:
             data = self.levels.block(self.tag, level, position)
         return load(data) if data is not None else None
 
-    def _chunks_of(self, level: int, position: Shape) -> dict[tuple[int, Shape], bytes]:
+    def _chunks_of(self, level: int, position: Shape, spare: Executor | None = None) -> dict[tuple[int, Shape], bytes]:
         """Make a block, unless somebody else has meanwhile; the chunks it yields."""
         if self.live:
-            return self._make(level, position)[1]
+            return self._make(level, position, spare)[1]
         key = (self.tag, level, position)
-        return self._tools.flight.run(("block", *key), lambda: self._make_alone(level, position))
+        return self._tools.flight.run(("block", *key), lambda: self._make_alone(level, position, spare))
 
-    def _make_alone(self, level: int, position: Shape) -> dict[tuple[int, Shape], bytes]:
+    def _make_alone(self, level: int, position: Shape, spare: Executor | None) -> dict[tuple[int, Shape], bytes]:
         name = f"{self.tag}/{level}/{position}"
         with self._tools.disk.making(f"block{level}", name):
             if self.levels.has_block(self.tag, level, position):
                 found = self._kept_chunks(level, position)
                 if found is not None:
                     return found
-            block, chunks = self._make(level, position)
+            block, chunks = self._make(level, position, spare)
             for (at, where), data in chunks.items():
-                self.levels.put(self.tag, at, where, data)
                 self._memory.put((self.tag, at, where), data, len(data))
+            for at in self._yields(level):
+                shard = {where: data for (of, where), data in chunks.items() if of == at}
+                self.levels.put(self.tag, at, self.plan.shard(at), shard)
             packed = dump(block)
             self.levels.put_block(self.tag, level, position, packed)
             self._memory.put((self.tag, "block", level, position), packed, len(packed))
@@ -269,30 +280,59 @@ class Pyramid:
         """Levels whose chunks come with blocks of a level."""
         return range(1, level + 1) if level == self.plan.first else range(level, level + 1)
 
-    def _make(self, level: int, position: Shape) -> tuple[Block, dict[tuple[int, Shape], bytes]]:
-        chunks: dict[tuple[int, Shape], bytes] = {}
+    def _make(
+        self, level: int, position: Shape, spare: Executor | None
+    ) -> tuple[Block, dict[tuple[int, Shape], bytes]]:
         if level == self.plan.first:
-            partial, seen = self._source_partial(position)
-            for at in range(1, level + 1):
-                partial = halve(partial)
-                chunks |= self._encoded(partial, at, level, position)
+            cascade = self._cascade(position, spare)
+            block, made = Block(cascade.partial, cascade.span), dict(enumerate(cascade.levels, 1))
         else:
-            partial, seen = self._joined(level, position)
-            partial = halve(partial)
-            chunks = self._encoded(partial, level, level, position)
+            partial, span = self._joined(level, position, spare)
+            block = Block(halve(partial), span)
+            made = {level: finish(block.partial, self.dtype, self.validity.mark)}
+        boxes = [(at, *chunk) for at in made for chunk in self.plan.chunks_in(at, level, position)]
+
+        def encoded(at: int, _: Shape, box: Box) -> bytes:
+            origin = self.plan.block_start(at, level, position)
+            return encode.blosc_lz4(self.padded(made[at][box.slices(origin)]))
+
+        data = _each(spare, encoded, boxes)
         if not self.live and not self.is_current():
             raise SourceChanged(f"{self.array.node.path} changed while a level was made")
-        return Block(partial, seen), chunks
+        return block, {(at, where): chunk for (at, where, _), chunk in zip(boxes, data, strict=True)}
 
-    def _source_partial(self, position: Shape) -> tuple[Partial, Range]:
+    def _cascade(self, position: Shape, spare: Executor | None) -> Cascade:
+        """All levels of a block of the first kind, from the source."""
         box = self.plan.source_box(self.plan.first, position)
-        values = self.source(box)
-        valid = self.validity.valid(values, box)
-        return begin(values, valid, self.method, self.plan.halved), _range(values, valid)
+        cascade = Cascade(box, self.plan.halved, self.method, (self.dtype, self.validity.mark), self.plan.first)
 
-    def _joined(self, level: int, position: Shape) -> tuple[Partial, Range]:
+        def add(at: Shape) -> None:
+            piece = chunk_box(at, self._piece).clip(box)
+            assert piece is not None
+            values = self.source(piece)
+            for slab in cascade.slabs(piece, values.itemsize):
+                part = values[slab.slices(piece.start)]
+                span = span_of(part)
+                valid = self.validity.valid(part, slab, span)
+                cascade.add(slab, part, valid, span if valid is None else span_of(part, valid))
+
+        _each(spare, add, [(at,) for at in covering(box, self._piece)])
+        return cascade
+
+    @cached_property
+    def _piece(self) -> Shape:
+        """What is read of the source at a time: no stored chunk is read twice, and voxels of all levels are whole."""
+        elements, shape = self.array.elements, self.plan.shape
+        steps = self.plan.factors(self.plan.first)
+        if elements.dataset.layout not in ("chunked", "contiguous"):
+            return tuple(b * t for b, t in zip(self.plan.block, steps, strict=True))
+        stored = elements.dataset.chunks or _rows(self.array)
+        least = tuple(min(math.lcm(c, s), -(-n // s) * s) for c, s, n in zip(stored, steps, shape, strict=True))
+        return grow(shape, least, self.source_dtype.itemsize, SLAB // 2)
+
+    def _joined(self, level: int, position: Shape, spare: Executor | None) -> tuple[Partial, Span]:
         finer = level - 1
-        blocks = {below: self.block(finer, below) for below in self.plan.below(level, position)}
+        blocks = {below: self.block(finer, below, spare) for below in self.plan.below(level, position)}
         boxes = {below: self.plan.block_box(finer, below) for below in blocks}
         origin = next(iter(boxes.values())).start
         stop = tuple(max(box.stop[axis] for box in boxes.values()) for axis in range(len(origin)))
@@ -301,21 +341,8 @@ class Pyramid:
             for below, block in blocks.items()
         }
         shape = tuple(b - a for a, b in zip(origin, stop, strict=True))
-        ranges = iter(block.range for block in blocks.values())
-        seen = next(ranges)
-        for more in ranges:
-            seen = seen.merge(more)
-        return join(parts, shape, self.plan.source_box(level, position).shape), seen
-
-    def _encoded(self, partial: Partial, at: int, level: int, position: Shape) -> dict[tuple[int, Shape], bytes]:
-        values = finish(partial, self.dtype, self.validity.mark)
-        up = self.plan.factors(level - at)
-        block = chunk_box(position, self.plan.block)
-        origin = tuple(a * f for a, f in zip(block.start, up, strict=True))
-        found = {}
-        for where, box in self.plan.chunks_in(at, level, position):
-            found[at, where] = encode.blosc_lz4(self.padded(values[box.slices(origin)]))
-        return found
+        span = merged_span(block.span for block in blocks.values())
+        return join(parts, shape, self.plan.source_box(level, position).shape), span
 
     def padded(self, values: np.ndarray) -> np.ndarray:
         """A whole chunk of a level, from the part of it that is within the level."""
@@ -378,16 +405,12 @@ class Pyramid:
             out[part.slices(box.start)] = values.reshape(self.plan.chunk)[part.slices(here.start)]
         return out
 
-    def whole_range(self) -> Range | None:
-        """The range of all of the source, if all of it was looked at."""
+    def whole_span(self) -> Span | None:
+        """The span of all of the source, if all of it was looked at."""
         level = self.plan.block_level(max(self.plan.count, 1))
-        found: Range | None = None
-        for position in np.ndindex(*self.plan.block_grid(level)):
-            block = self._kept_block(level, position)
-            if block is None:
-                return None
-            found = block.range if found is None else found.merge(block.range)
-        return found
+        blocks = [self._kept_block(level, position) for position in np.ndindex(*self.plan.block_grid(level))]
+        known = [block.span for block in blocks if block is not None]
+        return merged_span(known) if len(known) == len(blocks) else None
 
     def build(self, threads: Executor, done: Callable[[int], None], levels: int = 0) -> None:
         """Make all levels, or the finest few of them.
@@ -462,8 +485,13 @@ def _dtype(wish: str, own: np.dtype[Any]) -> np.dtype[Any]:
     return found
 
 
-def _range(values: np.ndarray, valid: np.ndarray | None) -> Range:
-    count = values.size if valid is None else int(valid.sum())
-    if not count:
-        return Range(values.size, 0, None, None)
-    return Range(values.size, count, *extremes(values, valid))
+def _each(spare: Executor | None, function: Callable[[*Args], T], calls: list[tuple[*Args]]) -> list[T]:
+    """Results of a function for several arguments; in several threads, if there are some and it is worth it."""
+    if spare is None or len(calls) == 1:
+        return [function(*call) for call in calls]
+    jobs = [spare.submit(function, *call) for call in calls]
+    try:
+        return [job.result() for job in jobs]
+    finally:
+        for job in jobs:
+            job.cancel()

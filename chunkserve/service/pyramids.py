@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -54,11 +56,13 @@ class Pyramids:
         self.settings = settings
         self.levels = LevelCache(settings.cache_folder(), settings.levels_disk)
         self.builder = Builder(settings.builders)
+        self.spare = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="blocks")
         self._known: Recent[Pyramid] = Recent(HANDLES)
 
     def close(self) -> None:
         """End background work."""
         self.builder.close()
+        self.spare.shutdown(wait=False, cancel_futures=True)
 
     def find(self, node: Node, wish: Wish) -> Pyramid:
         """The pyramid over a dataset.
@@ -86,7 +90,7 @@ class Pyramids:
         validity = validity_of(node, self.context.nodes, source_dtype(array.served), self.settings.sentinel)
         halved = default_axes(array)
         axes = _wished_axes(wish.axes, array) if wish.axes else None
-        return Pyramid(array, View(axes, wish.method, wish.dtype), halved, validity, self.levels)
+        return Pyramid(array, View(axes, wish.method, wish.dtype), halved, validity, self.levels, self.spare)
 
     # ----------------------------------------------------------------- chunks
 

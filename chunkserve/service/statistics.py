@@ -38,7 +38,7 @@ def statistics(pyramids: Pyramids, pyramid: Pyramid, level: int | None) -> dict[
         data = make()
     else:
         data = tools.flight.run(name, lambda: bytes(tools.disk.get_or_make("stats", name, make)))
-    known = pyramid.whole_range()
+    known = pyramid.whole_span()
     return {
         **json.loads(data),
         "level": level if level is not None else pyramid.plan.count,

@@ -12,6 +12,7 @@ from chunkserve.datatypes import numpy_dtype
 from chunkserve.grid import Box, Shape
 from chunkserve.metadata.dimensions import find
 from chunkserve.model import Attribute, Dataset
+from chunkserve.pyramid.span import Span
 from chunkserve.service.coordinates import Neighbour, group_attribute, neighbours
 from chunkserve.service.nodes import Node, Nodes
 from chunkserve.versions import digest
@@ -48,21 +49,23 @@ class Validity:
         mask = b"" if self.mask is None else np.packbits(self.mask).tobytes()
         return digest(*map(repr, self.marks), self.low, self.high, mask, repr(self.mark))
 
-    def valid(self, values: np.ndarray, box: Box) -> np.ndarray | None:
+    def valid(self, values: np.ndarray, box: Box, span: Span | None = None) -> np.ndarray | None:
         """Which elements of a box are valid; ``None`` if all are.
 
         Args:
             values: Of real dtype, shape of the box.
             box: Where they are in the dataset.
+            span: Of all of them, if it is known: what it rules out is not looked for.
         """
         invalid: np.ndarray | None = None
-        if values.dtype.kind == "f":
+        if values.dtype.kind == "f" and (span is None or span.least != span.least):
             invalid = _joined(invalid, np.isnan(values))
         for mark in self.marks:
-            invalid = _joined(invalid, values == mark)
-        if self.high is not None:
+            if span is None or span.may_hold(mark):
+                invalid = _joined(invalid, values == mark)
+        if self.high is not None and (span is None or span.may_exceed(self.high)):
             invalid = _joined(invalid, values > self.high)
-        if self.low is not None:
+        if self.low is not None and (span is None or span.may_fall_below(self.low)):
             invalid = _joined(invalid, values < self.low)
         if self.mask is not None:
             part = self.mask[box.slices()[-2:]]
