@@ -2,9 +2,9 @@
 
     levels/{pyramid}/zarr.json             a group
     levels/{pyramid}/{level}/zarr.json     an array; there only when every chunk is
-    levels/{pyramid}/{level}/c/0/0         shards: all chunks of a level that come from one block
-    making/{pyramid}/chunks/{level}/c/0/0  shards of levels that are not complete: a reader would take gaps for zeros
-    making/{pyramid}/blocks/{level}/0-0    partials, from which coarser levels are made
+    levels/{pyramid}/{level}/c.0.0         shards: all chunks of a level that come from one block
+    making/{pyramid}/chunks/{level}/c.0.0  shards of levels that are not complete: a reader would take gaps for zeros
+    making/{pyramid}/blocks/{level}/0.0    partials, from which coarser levels are made
 
 Files are written whole or not at all and checked when read. A level is published by one rename. When there are too many
 bytes, whole levels go, those of the pyramid not used for longest first, finest first; each loses its metadata first.
@@ -149,7 +149,7 @@ class LevelCache:
         return os.path.join(self.making, pyramid, "blocks", str(level))
 
     def _block_path(self, pyramid: str, level: int, position: Shape) -> str:
-        return os.path.join(self._blocks_folder(pyramid, level), "-".join(map(str, position)))
+        return os.path.join(self._blocks_folder(pyramid, level), ".".join(map(str, position)))
 
     # ----------------------------------------------------------------- levels
 
@@ -229,8 +229,11 @@ class LevelCache:
         Raises:
             _Damaged: One is damaged; the shard is removed.
         """
-        with open(path, "rb") as file:
-            head = file.read(_HEAD.size)
+        try:
+            with open(path, "rb") as file:
+                head = file.read(_HEAD.size)
+        except OSError:
+            return  # removed by somebody else
         magic, count = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0)
         if magic != _MAGIC:
             raise self._damage(path)
@@ -315,25 +318,27 @@ class LevelCache:
             shutil.rmtree(folder, ignore_errors=True)
 
     def verify(self) -> Iterator[tuple[str, bool]]:
-        """Every chunk and partial with whether it is sound; damaged ones are removed."""
+        """Every shard and partial with whether it is sound; damaged ones are removed."""
         for part in list(self.parts()):
             check = self._read if os.path.basename(os.path.dirname(part.path)) == "blocks" else self._check_shard
-            for folder, _, names in os.walk(part.path):
-                for name in names:
-                    if name == "zarr.json" or name.endswith(UNFINISHED):
-                        continue
-                    path = os.path.join(folder, name)
-                    try:
-                        check(path)
-                    except _Damaged:
+            folder = part.path
+            for name in os.listdir(folder):
+                if name == "zarr.json" or name.endswith(UNFINISHED):
+                    continue
+                path = os.path.join(folder, name)
+                try:
+                    check(path)
+                except _Damaged:
+                    if folder == self._published(part.pyramid, int(part.level)):
                         self._unpublish(part.pyramid, int(part.level))
-                        yield path, False
-                    else:
-                        yield path, True
+                        folder = self._unfinished(part.pyramid, int(part.level))
+                    yield path, False
+                else:
+                    yield path, True
 
 
 def _shard_name(shard: Shape) -> str:
-    return os.path.join("c", *map(str, shard))
+    return ".".join(("c", *map(str, shard)))
 
 
 def _checksum(data: bytes) -> bytes:

@@ -144,7 +144,8 @@ class Pyramid:
         view, chunk = self.view(level), self.plan.chunk
         shard = tuple(c * t for c, t in zip(chunk, self.plan.shard(level), strict=True))
         view = replace(view, presentation=replace(view.presentation, chunk=shard, inner=chunk))
-        return json.dumps(array_v3(view, checked=True)).encode()
+        keys = {"name": "default", "configuration": {"separator": "."}}  # no folder for every shard
+        return json.dumps({**array_v3(view, checked=True), "chunk_key_encoding": keys}).encode()
 
     def stored_group(self) -> bytes:
         """The document of the group of levels in the cache folder."""

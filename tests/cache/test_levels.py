@@ -25,7 +25,7 @@ def test_a_chunk_is_found_before_and_after_its_level_is_published(tmp_path: Path
         assert cache.get("p", 1, (0, 1), tiles) is None
         assert (tmp_path / "levels").exists() == cache.is_published("p", 1)
         cache.publish("p", 1, DOCUMENT, GROUP)
-    assert b"chunk" in (tmp_path / "levels/p/1/c/0/1").read_bytes()
+    assert b"chunk" in (tmp_path / "levels/p/1/c.0.1").read_bytes()
 
 
 def test_documents_are_plain_json(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_damaged_chunk_is_removed_and_its_level_no_longer_shown(tmp_path: Path
     for at in range(2):
         cache.put("p", 1, ONE, {(at,): b"chunk %d" % at})
     cache.publish("p", 1, DOCUMENT, GROUP)
-    path = tmp_path / "levels/p/1/c/0"
+    path = tmp_path / "levels/p/1/c.0"
     path.write_bytes(damage(path.read_bytes()))
     assert cache.get("p", 1, (0,), ONE) is None
     assert cache.damaged == 1
@@ -104,11 +104,11 @@ def test_verify_reads_everything(tmp_path: Path, damage) -> None:
         cache.put("p", 1, ONE, {(at,): b"chunk"})
     cache.put_block("p", 1, (0,), b"block")
     cache.publish("p", 1, DOCUMENT, GROUP)
-    shard = tmp_path / "levels/p/1/c/1"
+    shard = tmp_path / "levels/p/1/c.1"
     shard.write_bytes(damage(shard.read_bytes()))
     found = list(cache.verify())
     assert len(found) == 4
-    assert [Path(path).name for path, sound in found if not sound] == ["1"]
+    assert [Path(path).name for path, sound in found if not sound] == ["c.1"]
     assert all(sound for _, sound in cache.verify())
     cache.clear()
     assert not list(cache.parts())
