@@ -105,9 +105,10 @@ class Pyramid:
         self.plan = plan(shape, view.axes or halved, array.elements.dataset.chunks or _rows(array), self.dtype.itemsize)
         elements = array.elements
         outside = elements.dataset.layout in ("virtual", "external")
-        self._sources = tuple(elements.files(whole(elements.shape))) if outside else array.files
-        self.live = array.live or any(file.live for file in self._sources)
-        sources = combined(sorted(file.version for file in self._sources))
+        files = elements.files(whole(elements.shape)) if outside else set(array.files)
+        self._others = tuple(files - set(array.files))
+        self.live = array.live or any(file.live for file in files)
+        sources = combined(sorted(file.version for file in files))
         self.tag = digest(
             KIND, array.version, sources, array.node.path, self.plan, self.method, self.dtype.str, validity.key
         )
@@ -118,7 +119,7 @@ class Pyramid:
 
     def is_current(self) -> bool:
         """Whether the source is still what it was. One that is being written never is."""
-        return not self.live and self.array.is_current() and all(file.is_current() for file in self._sources)
+        return not self.live and self.array.is_current() and all(file.is_current() for file in self._others)
 
     # ----------------------------------------------------------------- levels
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -121,6 +122,33 @@ def test_a_fill_value_of_floats_has_the_bad_colour_at_all_levels(tmp_path: Path)
             assert not (shown[rows:] == (255, 0, 0, 255)).all(axis=-1).any()
         found = json.loads(ask(f"{server.url}/stats/a.h5/x?level=1").body)
         assert (found["masked"], found["values"]["min"] >= 0) == (200 * 600, True)
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("form", ["tiles/a.h5/x/0/0/0.png?", "dzi/a.h5/x_files/9/0_0.png?"])
+def test_a_url_that_was_answered_notices_another_file(tmp_path: Path, form: str) -> None:
+    def write(value: int) -> None:
+        with h5py.File(tmp_path / "new.h5", "w") as file:
+            file["x"] = np.full((300, 300), value, "u1")
+        os.utime(tmp_path / "new.h5", (value, value))
+        os.replace(tmp_path / "new.h5", tmp_path / "a.h5")
+
+    write(40)
+    server = Server((str(tmp_path),), {"settle": 0, "workers": 1})
+    try:
+        version = json.loads(ask(f"{server.url}/tiles/a.h5/x/info.json").body)["version"]
+        plain = f"{server.url}/{form}vmin=0&vmax=255&bad=red"
+        pinned = f"{plain}&v={version}"
+        first = [ask(plain) for _ in range(3)]
+        assert len({(reply.status, reply.body, reply.headers["etag"]) for reply in first}) == 1
+        for _ in range(3):
+            kept = ask(pinned)
+            assert (kept.status, kept.body) == (200, first[0].body)
+            assert "immutable" in kept.headers["cache-control"]
+        write(200)
+        assert ask(plain).body != first[0].body
+        assert [ask(pinned).status for _ in range(2)] == [410, 410]
     finally:
         server.stop()
 
