@@ -65,7 +65,7 @@ class Pyramid:
         dtype: Of all levels.
         tag: Names it in caches and ETags.
         live: A file it draws from is being written: nothing is kept.
-        known_window: The contrast window, once it was asked for.
+        known_window: The contrast window, once it was asked for: a tuple of it, or of ``None`` if there is none.
         known_axes: The axes as OME-Zarr names them, once they were asked for.
         same: Level 0 is the array as it is served, chunk by chunk.
     """
@@ -98,7 +98,7 @@ class Pyramid:
         self.tag = digest(
             KIND, array.version, sources, array.node.path, self.plan, self.method, self.dtype.str, validity.key
         )
-        self.known_window: Window | None = None
+        self.known_window: tuple[Window | None] | None = None
         self.known_axes: tuple[Axis, ...] = ()
         self._memory = array.context.memory
         self._tools = array.context.tools

@@ -390,3 +390,15 @@ def test_the_window_is_frozen_for_a_version(tmp_path: Path, open_store: Open) ->
     for entry in (tmp_path / "cache/entries/window").rglob("*"):
         assert not entry.is_file() or json.loads(entry.read_bytes()[16:])[0] == first.start
     assert open_store().pyramids.window(pyramid(open_store(), "x")) == first
+
+
+def test_that_there_is_no_window_is_remembered(tmp_path: Path, open_store: Open) -> None:
+    write(tmp_path, np.full((600, 700), 5, "u2"))
+    store = open_store()
+    p = pyramid(store, "x")
+    assert p.known_window is None
+    assert store.pyramids.window(p) is None
+    assert p.known_window == (None,)
+    looked_up = store.tools.disk.hits, store.tools.disk.misses, store.tools.flight.made
+    assert store.pyramids.window(p) is None
+    assert (store.tools.disk.hits, store.tools.disk.misses, store.tools.flight.made) == looked_up
