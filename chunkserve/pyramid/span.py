@@ -1,6 +1,7 @@
 """What is known of the values under a block: how many count, and between which extremes they lie."""
 
 import functools
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -35,9 +36,11 @@ class Span:
         )
 
     def may_hold(self, value: Any) -> bool:
-        """Whether a value may be among them: not if it lies beyond the extremes."""
+        """Whether a value may be among them: not if it lies beyond the extremes. NaN may if one of these is."""
         if self.least is None or self.greatest is None:
             return False
+        if value != value:  # noqa: PLR0124 - NaN
+            return self.least != self.least
         return not (value < self.least or value > self.greatest)
 
     def may_exceed(self, limit: float) -> bool:
@@ -47,6 +50,10 @@ class Span:
     def may_fall_below(self, limit: float) -> bool:
         """Whether one of them may be less."""
         return self.least is not None and not self.least >= limit
+
+
+ANYTHING = Span(0, 0, math.nan, math.nan)
+"""Of values nothing is known of."""
 
 
 def merged_span(spans: Iterable[Span]) -> Span:

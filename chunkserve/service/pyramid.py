@@ -70,7 +70,7 @@ class Pyramid:
         dtype: Of all levels.
         tag: Names it in caches and ETags.
         live: A file it draws from is being written: nothing is kept.
-        known_window: The contrast window, once it was asked for.
+        known_window: The contrast window, once it was asked for: a tuple of it, or of ``None`` if there is none.
         known_axes: The axes as OME-Zarr names them, once they were asked for.
         spare: Threads that help with a block that somebody waits for.
         same: Level 0 is the array as it is served, chunk by chunk.
@@ -112,8 +112,9 @@ class Pyramid:
         self.tag = digest(
             KIND, array.version, sources, array.node.path, self.plan, self.method, self.dtype.str, validity.key
         )
-        self.known_window: Window | None = None
+        self.known_window: tuple[Window | None] | None = None
         self.known_axes: tuple[Axis, ...] = ()
+        self._made: dict[int, int] = {}  # per level, how many of its first blocks were seen on disk
         self._memory = array.context.memory
         self._tools = array.context.tools
 
@@ -355,12 +356,28 @@ class Pyramid:
         return out
 
     def _publish(self, level: int) -> None:
-        """Tell other readers of the cache folder about levels of which every chunk is there."""
-        if self.levels.blocks(self.tag, level) < math.prod(self.plan.block_grid(level)):
+        """Tell other readers of the cache folder about levels of which every chunk is there.
+
+        Called after each block, by whichever process made it: the last to look sees all. Only when no block is known to
+        be missing are they counted.
+        """
+        grid = self.plan.block_grid(level)
+        unpublished = [at for at in self._yields(level) if not self.levels.is_published(self.tag, at)]
+        if not unpublished or not self._seem_made(level, grid):
             return
-        for at in self._yields(level):
-            if not self.levels.is_published(self.tag, at):
-                self.levels.publish(self.tag, at, self.stored_document(at), self.stored_group())
+        if self.levels.blocks(self.tag, level) < math.prod(grid):
+            self._made[level] = 0  # some were removed after they were seen
+            return
+        for at in unpublished:
+            self.levels.publish(self.tag, at, self.stored_document(at), self.stored_group())
+
+    def _seem_made(self, level: int, grid: Shape) -> bool:
+        """Whether every block of a level was seen on disk; each is looked for once, up to the first missing one."""
+        at, count = self._made.get(level, 0), math.prod(grid)
+        while at < count and self.levels.has_block(self.tag, level, tuple(map(int, np.unravel_index(at, grid)))):
+            at += 1
+        self._made[level] = at
+        return at == count
 
     # ----------------------------------------------------------------- values
 

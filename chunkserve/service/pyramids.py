@@ -170,12 +170,11 @@ class Pyramids:
 
     def window(self, pyramid: Pyramid) -> Window | None:
         """The contrast window: made once for a version of the data, from a sample, and kept."""
-        if pyramid.known_window is not None:
-            return pyramid.known_window
         if pyramid.live:
             return as_window(_sampled(pyramid))
-        pyramid.known_window = self.kept_window(pyramid.tag, lambda: _sampled(pyramid))
-        return pyramid.known_window
+        if pyramid.known_window is None:
+            pyramid.known_window = (self.kept_window(pyramid.tag, lambda: _sampled(pyramid)),)
+        return pyramid.known_window[0]
 
     def kept_window(self, tag: str, values: Callable[[], np.ndarray]) -> Window | None:
         """The contrast window of values, made once under a name."""

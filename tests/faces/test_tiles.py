@@ -121,7 +121,7 @@ def test_a_fill_value_of_floats_has_the_bad_colour_at_all_levels(tmp_path: Path)
             assert (shown[:rows] == (255, 0, 0, 255)).all()
             assert not (shown[rows:] == (255, 0, 0, 255)).all(axis=-1).any()
         found = json.loads(ask(f"{server.url}/stats/a.h5/x?level=1").body)
-        assert (found["masked"], found["values"]["min"] >= 0) == (200 * 600, True)
+        assert (found["empty"], found["values"]["min"] >= 0) == (200 * 600, True)
     finally:
         server.stop()
 
@@ -262,7 +262,7 @@ def test_statistics_are_those_of_the_level(pictures: Site) -> None:
     sampled = json.loads(pictures.ask("/stats/a.h5/ramp").body)
     assert sampled["sampled"] is True
     holes = json.loads(pictures.ask("/stats/a.h5/holes?level=0").body)
-    assert holes["masked"] + holes["invalid"] == 3000
+    assert (holes["masked"], holes["nan"], holes["invalid"], holes["valid"]) == (0, 3000, 3000, 87_000)
     assert pictures.ask("/stats/a.h5/ramp?level=9").status == 404
     assert pictures.ask("/stats/a.h5/ramp?level=x").status == 400
 

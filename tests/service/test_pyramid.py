@@ -3,6 +3,9 @@
 import contextlib
 import json
 import os
+import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +17,7 @@ import numpy as np
 import pytest
 import zarr
 
+from chunkserve.cache.levels import LevelCache
 from chunkserve.errors import BadRequest, Corrupt, NotFound, Unsupported
 from chunkserve.grid import Box, whole
 from chunkserve.service.builder import Building
@@ -259,6 +263,84 @@ def math_prod(numbers: tuple[int, ...]) -> int:
     return int(np.prod(numbers))
 
 
+def stack(path: Path) -> np.ndarray:
+    """Frames, each a block of its own."""
+    values = np.random.default_rng(10).integers(0, 1000, (24, 520, 530), "u2")
+    write(path, values, chunks=(1, 520, 530))
+    return values
+
+
+def published(path: Path) -> list[str]:
+    return sorted(document.parent.name for document in (path / "cache/levels").glob("*/*/zarr.json"))
+
+
+def test_whether_a_level_is_complete_costs_one_look_per_block(
+    tmp_path: Path, open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack(tmp_path)
+    p = pyramid(open_store(), "x")
+    frames = p.plan.block_grid(1)[0]
+    assert p.plan.block_grid(1) == (24, 1, 1)
+    calls = dict.fromkeys(("blocks", "has_block"), 0)
+
+    def counted(name: str) -> Callable[..., object]:
+        asked = getattr(LevelCache, name)
+
+        def ask(*where: object) -> object:
+            calls[name] += 1
+            return asked(*where)
+
+        return ask
+
+    for name in calls:
+        monkeypatch.setattr(LevelCache, name, counted(name))
+    for frame in range(frames):
+        assert published(tmp_path) == []
+        p.chunk(1, (frame, 0, 0))
+    assert published(tmp_path) == [str(level) for level in range(1, p.plan.first + 1)]
+    assert calls["blocks"] == 1
+    assert calls["has_block"] <= 3 * frames
+
+
+def test_a_level_made_by_several_processes_is_shown_by_the_last(tmp_path: Path, open_store: Open) -> None:
+    values = stack(tmp_path)
+    make = """
+import sys
+from chunkserve.service.pyramids import Wish
+from chunkserve.service.store import Store, open_roots
+from chunkserve.settings import Settings
+folder, mine = sys.argv[1], range(24)[int(sys.argv[2]) :: 3]
+settings = Settings(settle=0.0, cache_dir=folder + "/cache")
+store = Store(settings, open_roots(settings, (folder,)))
+p = store.pyramids.find(store.node(("a.h5", "x")), Wish())
+for frame in reversed(mine):
+    p.chunk(1, (frame, 0, 0))
+store.close()
+"""
+    for numbers in ((0, 1), (2,)):
+        assert published(tmp_path) == []
+        running = [subprocess.Popen([sys.executable, "-c", make, str(tmp_path), str(n)]) for n in numbers]
+        assert [process.wait(60) for process in running] == [0] * len(running)
+    assert "1" in published(tmp_path)
+    (folder,) = (tmp_path / "cache/levels").iterdir()
+    group = zarr.open_group(folder, mode="r")
+    np.testing.assert_array_equal(group["1"][...], np.rint(mean_of(values, (False, True, True), 1)))
+
+
+def test_blocks_removed_while_others_are_made_keep_a_level_from_being_shown(tmp_path: Path, open_store: Open) -> None:
+    stack(tmp_path)
+    p = pyramid(open_store(cache_memory=0), "x")
+    for frame in range(20):
+        p.chunk(1, (frame, 0, 0))
+    p.levels.drop_block(p.tag, 1, (3, 0, 0))
+    (tmp_path / f"cache/making/{p.tag}/chunks/1/c.3.0.0").unlink()
+    for frame in range(20, 24):
+        p.chunk(1, (frame, 0, 0))
+    assert published(tmp_path) == []
+    p.chunk(1, (3, 0, 0))
+    assert "1" in published(tmp_path)
+
+
 @pytest.mark.parametrize("where", ["chunk", "block", "truncated"])
 def test_a_damaged_entry_is_made_again(tmp_path: Path, open_store: Open, where: str) -> None:
     values = big(tmp_path)
@@ -390,3 +472,15 @@ def test_the_window_is_frozen_for_a_version(tmp_path: Path, open_store: Open) ->
     for entry in (tmp_path / "cache/entries/window").rglob("*"):
         assert not entry.is_file() or json.loads(entry.read_bytes()[16:])[0] == first.start
     assert open_store().pyramids.window(pyramid(open_store(), "x")) == first
+
+
+def test_that_there_is_no_window_is_remembered(tmp_path: Path, open_store: Open) -> None:
+    write(tmp_path, np.full((600, 700), 5, "u2"))
+    store = open_store()
+    p = pyramid(store, "x")
+    assert p.known_window is None
+    assert store.pyramids.window(p) is None
+    assert p.known_window == (None,)
+    looked_up = store.tools.disk.hits, store.tools.disk.misses, store.tools.flight.made
+    assert store.pyramids.window(p) is None
+    assert (store.tools.disk.hits, store.tools.disk.misses, store.tools.flight.made) == looked_up
