@@ -62,6 +62,10 @@ class Plan:
         """The level of the blocks that chunks of a level come from."""
         return max(level, self.first)
 
+    def yields(self, level: int) -> range:
+        """Levels whose chunks come with blocks of a level."""
+        return range(1, level + 1) if level == self.first else range(level, level + 1)
+
     def block_of(self, level: int, position: Shape) -> Shape:
         """The position of the block (of level :meth:`block_level`) that yields a chunk."""
         up = self.factors(self.block_level(level) - level)

@@ -19,9 +19,10 @@ from chunkserve.metadata.ome import Image, Window
 from chunkserve.model import Dataset
 from chunkserve.service.builder import Builder, Building
 from chunkserve.service.coordinates import coordinates_of, group_attribute, texts
+from chunkserve.service.levels import REAL, View, source_dtype
 from chunkserve.service.nodes import Node
 from chunkserve.service.ownlevels import true_extent
-from chunkserve.service.pyramid import REAL, Pyramid, View, source_dtype
+from chunkserve.service.pyramid import Pyramid
 from chunkserve.service.sample import sample
 from chunkserve.service.validity import validity_of
 from chunkserve.service.zarrarray import Context, ZarrArray
@@ -101,7 +102,7 @@ class Pyramids:
             WouldBlock: Not ``wait``, and it is not in memory.
             Building: It needs more of the source than one request may read; it is being made.
         """
-        found = pyramid.known(level, position)
+        found = pyramid.kept.at_hand(level, position)
         if found is not None:
             return found
         if not wait:

@@ -331,7 +331,7 @@ def test_blocks_removed_while_others_are_made_keep_a_level_from_being_shown(tmp_
     p = pyramid(open_store(cache_memory=0), "x")
     for frame in range(20):
         p.chunk(1, (frame, 0, 0))
-    p.levels.drop_block(p.tag, 1, (3, 0, 0))
+    p.kept.cache.drop_block(p.tag, 1, (3, 0, 0))
     (tmp_path / f"cache/making/{p.tag}/chunks/1/c.3.0.0").unlink()
     for frame in range(20, 24):
         p.chunk(1, (frame, 0, 0))
@@ -442,7 +442,7 @@ def test_a_damaged_source_is_an_error_and_keeps_nothing(tmp_path: Path, open_sto
     p = pyramid(open_store(), "x")
     with pytest.raises(Corrupt, match="chunk"):
         level_of(p, 1)
-    assert p.kept(1, (0, 0)) is None
+    assert p.kept.chunk(1, (0, 0)) is None
 
 
 def test_what_has_no_pyramid_says_why(tmp_path: Path, open_store: Open) -> None:
