@@ -33,13 +33,13 @@ from benchmarks.common.load import load
 from benchmarks.common.nginx import CONFIGURATION, PROGRAM
 from benchmarks.common.processes import HOST, Process, free_port
 from benchmarks.common.procfs import peak_memory, roles
-from benchmarks.common.progress import bars
 from benchmarks.common.report import Report, Table, finish, mebibytes, number, seconds
 from benchmarks.common.server import Target
 from chunkserve.allocator import reuse_large_blocks
 from chunkserve.codecs.decode import decode
 from chunkserve.grid import grid_shape
 from chunkserve.metadata.present import pipeline_of
+from chunkserve.progress import bars
 from chunkserve.service.pyramids import Wish
 from chunkserve.service.store import Store, open_roots
 from chunkserve.settings import Settings

@@ -9,7 +9,7 @@ import pytest
 import chunkserve
 
 LAYERS = [  # lowest first; names in one row may not import each other
-    {"errors", "versions", "datatypes", "chunkindex", "grid", "settings", "allocator", "board"},
+    {"errors", "versions", "datatypes", "chunkindex", "grid", "settings", "allocator", "board", "progress"},
     {"model", "render"},
     {"wire", "codecs", "pyramid"},
     {"metadata", "cache", "sources"},
