@@ -26,25 +26,27 @@ from benchmarks import pyramid_data
 from benchmarks.common import ours
 from benchmarks.common.client import Client
 from benchmarks.common.datafile import read_through, wait_until_settled
-from benchmarks.common.errors import Wrong
+from benchmarks.common.errors import Missing, NotStarted, Wrong
 from benchmarks.common.folders import results_folder, scratch
 from benchmarks.common.load import Shape as LoadShape
 from benchmarks.common.load import load
 from benchmarks.common.nginx import CONFIGURATION, PROGRAM
+from benchmarks.common.peers import APPS, CHUNKMIRAGE, START_SECONDS
 from benchmarks.common.processes import HOST, Process, free_port
 from benchmarks.common.procfs import peak_memory, roles
-from benchmarks.common.progress import bars
 from benchmarks.common.report import Report, Table, finish, mebibytes, number, seconds
 from benchmarks.common.server import Target
+from benchmarks.common.venvs import base_python, environment
 from chunkserve.allocator import reuse_large_blocks
 from chunkserve.codecs.decode import decode
 from chunkserve.grid import grid_shape
 from chunkserve.metadata.present import pipeline_of
+from chunkserve.progress import bars
 from chunkserve.service.pyramids import Wish
 from chunkserve.service.store import Store, open_roots
 from chunkserve.settings import Settings
 
-HELP = "building pyramids against decoding alone, tensorstore and neuroglancer; a large image at first sight"
+HELP = "building pyramids against decoding alone, tensorstore, chunkmirage, neuroglancer; a large image at first sight"
 ROUNDS = 3
 OURS = "chunkserve, chunks by HTTP"
 STACKS = (("gzip+shuffle uint16 volume", "tomogram"), ("bitshuffle-LZ4 uint32 frames", "detector/frames"))
@@ -53,6 +55,7 @@ STACKS = (("gzip+shuffle uint16 volume", "tomogram"), ("bitshuffle-LZ4 uint32 fr
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     parser.add_argument("--threads", type=int, help="that decode and build [all cores]")
+    parser.add_argument("--peer-python", help="to make chunkmirage's environment with [python3.12 if there, else this]")
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
@@ -174,6 +177,8 @@ def _blocks(options: argparse.Namespace, file: Path, folder: Path) -> dict[str, 
             found["ways"]["tensorstore downsample over /zarr"] = _twice(_tensorstore(base, file, side), want)
     finally:
         process.stop()
+    with contextlib.suppress(Missing, NotStarted):
+        found["ways"]["chunkmirage downsample, over HTTP"] = _chunkmirage(options, file, folder, side, want)
     with contextlib.suppress(ImportError):
         found["ways"]["neuroglancer LocalVolume on h5py"] = _twice(_neuroglancer(file, side), None)
     return found
@@ -215,6 +220,22 @@ def _tensorstore(base: str, file: Path, side: int) -> Callable[[], np.ndarray]:
     }  # fmt: skip
     array = tensorstore.open(spec).result()
     return lambda: np.asarray(array[: side // 2, : side // 2, : side // 2].read().result())
+
+
+def _chunkmirage(
+    options: argparse.Namespace, file: Path, folder: Path, side: int, want: np.ndarray
+) -> tuple[float, float]:
+    python = environment(options.cache / "peers" / "chunkmirage", CHUNKMIRAGE, options.peer_python or base_python())
+    port, app = free_port(), APPS / "chunkmirage_downsample_app.py"
+    words = [str(python), str(app), str(file), str(port), pyramid_data.TOMOGRAM]
+    process = Process(words, folder / "chunkmirage.log", {"HOME": str(folder)})
+    try:
+        process.wait_for_port(port, START_SECONDS)
+        level = zarr.open_array(f"http://{HOST}:{port}/{pyramid_data.TOMOGRAM}/zarr3/s0", mode="r")
+        half = side // 2
+        return _twice(lambda: np.asarray(level[:half, :half, :half]), want)
+    finally:
+        process.stop()
 
 
 def _neuroglancer(file: Path, side: int) -> Callable[[], np.ndarray]:
