@@ -132,10 +132,10 @@ class LevelCache:
         with contextlib.suppress(OSError):
             os.unlink(self._block_path(pyramid, level, position))
 
-    def blocks(self, pyramid: str, level: int) -> int:
-        """How many blocks of a level were computed."""
+    def shards(self, pyramid: str, level: int) -> int:
+        """How many shards of a level that is not published there are."""
         try:
-            return sum(not name.endswith(UNFINISHED) for name in os.listdir(self._blocks_folder(pyramid, level)))
+            return sum(not name.endswith(UNFINISHED) for name in os.listdir(self._unfinished(pyramid, level)))
         except OSError:
             return 0
 

@@ -89,17 +89,17 @@ class Kept:
         """Tell other readers of the cache folder about levels of which every chunk is there.
 
         Called after each block, by whichever process made it: the last to look sees all. Only when no block is known to
-        be missing are they counted.
+        be missing are the shards counted.
         """
         tag, grid = self.levels.tag, self.levels.plan.block_grid(level)
         unpublished = [at for at in self.levels.plan.yields(level) if not self.cache.is_published(tag, at)]
         if not unpublished or not self._seem_made(level, grid):
             return
-        if self.cache.blocks(tag, level) < math.prod(grid):
-            self._made[level] = 0  # some were removed after they were seen
-            return
         for at in unpublished:
-            self.cache.publish(tag, at, self.levels.kept_document(at), self.levels.kept_group())
+            if self.cache.shards(tag, at) == math.prod(grid):
+                self.cache.publish(tag, at, self.levels.kept_document(at), self.levels.kept_group())
+            else:
+                self._made[level] = 0  # some were removed after they were seen
 
     def _seem_made(self, level: int, grid: Shape) -> bool:
         """Whether every block of a level was seen on disk; each is looked for once, up to the first missing one."""

@@ -280,7 +280,7 @@ def test_whether_a_level_is_complete_costs_one_look_per_block(
     p = pyramid(open_store(), "x")
     frames = p.plan.block_grid(1)[0]
     assert p.plan.block_grid(1) == (24, 1, 1)
-    calls = dict.fromkeys(("blocks", "has_block"), 0)
+    calls = dict.fromkeys(("shards", "has_block"), 0)
 
     def counted(name: str) -> Callable[..., object]:
         asked = getattr(LevelCache, name)
@@ -297,7 +297,7 @@ def test_whether_a_level_is_complete_costs_one_look_per_block(
         assert published(tmp_path) == []
         p.chunk(1, (frame, 0, 0))
     assert published(tmp_path) == [str(level) for level in range(1, p.plan.first + 1)]
-    assert calls["blocks"] == 1
+    assert calls["shards"] == p.plan.first
     assert calls["has_block"] <= 3 * frames
 
 
@@ -356,6 +356,22 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, open_store: Open, where: 
     again = pyramid(open_store(), "x")
     for level in range(1, again.plan.count + 1):
         np.testing.assert_array_equal(level_of(again, level), np.rint(mean_of(values, (True, True), level)))
+
+
+def test_a_level_with_several_damaged_shards_is_shown_when_all_are_made_again(tmp_path: Path, open_store: Open) -> None:
+    stack(tmp_path)
+    first = pyramid(open_store(), "x")
+    wanted = level_of(first, 1)
+    folder = tmp_path / f"cache/levels/{first.tag}/1"
+    for name in ("c.3.0.0", "c.5.0.0"):
+        (folder / name).write_bytes(b"nonsense")
+    again = pyramid(open_store(cache_memory=0), "x")
+    assert [again.kept.chunk(1, (frame, 0, 0)) for frame in (3, 5)] == [None, None]
+    again.chunk(1, (3, 0, 0))
+    assert "1" not in published(tmp_path)
+    np.testing.assert_array_equal(level_of(again, 1), wanted)
+    assert "1" in published(tmp_path)
+    np.testing.assert_array_equal(zarr.open_array(folder, mode="r")[...], wanted)
 
 
 def test_a_new_version_has_new_levels(tmp_path: Path, open_store: Open) -> None:
