@@ -11,6 +11,7 @@ from starlette.routing import Route
 from chunkserve.board import Board, Row
 from chunkserve.faces.asgi import Faces
 from chunkserve.faces.files import FileFace
+from chunkserve.faces.h5grove import H5groveFace
 from chunkserve.faces.home import home
 from chunkserve.faces.ome import OmeFace
 from chunkserve.faces.ops import healthz, metrics, not_found, readyz
@@ -56,6 +57,7 @@ def build(settings: Settings, paths: tuple[str, ...], row: Row | None = None) ->
         b"dzi": DeepZoomFace(tiles),
         b"stats": StatsFace(store, respond),
         b"files": FileFace(store, respond),
+        b"h5grove": H5groveFace(store, respond),
         b"refs": ReferenceFace(store, respond, settings.public_url),
     }
     routes = [

@@ -234,3 +234,11 @@ def has_objects(t: DataType) -> bool:
             return any(has_objects(m.type) for m in t.members)
         case _:
             return False
+
+
+def number_type(dtype: np.dtype[Any]) -> DataType:
+    """The datatype of plain numbers of a numpy dtype."""
+    order: Order = ">" if dtype.str[0] == ">" else "<"
+    if dtype.kind == "f":
+        return DataType("float", dtype.itemsize, order)
+    return DataType("integer", dtype.itemsize, order, signed=dtype.kind == "i")

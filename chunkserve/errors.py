@@ -2,6 +2,7 @@
 
     ChunkserveError
     ├── NotFound              nothing visible has that name
+    │   └── NoPermission      a file is there, and this server may not read it
     ├── Gone                  a pinned version is no longer the current one
     ├── BadRequest            the request itself is malformed
     ├── TooLarge              a limit from the settings was exceeded; says which
@@ -31,6 +32,10 @@ class NotFound(ChunkserveError):
         self.path = path
 
 
+class NoPermission(NotFound):
+    """The file's mode keeps the server from reading it."""
+
+
 class Gone(ChunkserveError):
     """The pinned version is not current; it never will be again."""
 
@@ -44,10 +49,11 @@ class BadRequest(ChunkserveError):
 
 
 class TooLarge(ChunkserveError):
-    """The work asked for exceeds a limit; ``setting`` names it."""
+    """The work asked for exceeds a limit; ``setting`` names it, if it can be set."""
 
-    def __init__(self, what: str, size: int, limit: int, setting: str) -> None:
-        super().__init__(f"{what} of {size} bytes exceeds the limit of {limit} (setting {setting})")
+    def __init__(self, what: str, size: int, limit: int, setting: str = "", advice: str = "") -> None:
+        named = f" (setting {setting})" if setting else ""
+        super().__init__(f"{what} of {size} bytes exceeds the limit of {limit}{named}{advice and '; '}{advice}")
         self.size, self.limit, self.setting = size, limit, setting
 
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from chunkserve import errors
 from chunkserve.faces.respond import WANTED, Face, Reply, Request, Responder
 from chunkserve.faces.traffic import Tally, Traffic
-from chunkserve.faces.turns import ClientLeft, Receive, Turns
+from chunkserve.faces.turns import ClientLeft, Receive, Turns, departure
 from chunkserve.service.blob import Blob
 from chunkserve.service.builder import Building
 from chunkserve.sources.localfile import WouldBlock
@@ -65,7 +65,7 @@ class Faces:
         with contextlib.suppress(ClientLeft):
             reply = await self._reply(face, request, receive)
             tally.count(reply.status, time.perf_counter() - began)
-            await self._send(send, request, reply)
+            await self._send(send, request, reply, receive)
 
     def face(self, path: bytes) -> tuple[Face, Tally] | None:
         """The face that answers a raw path, and where its requests are counted."""
@@ -88,7 +88,7 @@ class Faces:
         except (WouldBlock, errors.SourceChanged):
             return None
         except errors.ChunkserveError as error:
-            reply = self.respond.error(request, error)
+            reply = self._error(request, error)
             body = reply.blob.read()
         tally.count(reply.status, time.perf_counter() - began)
         return reply, body
@@ -114,7 +114,7 @@ class Faces:
         except ClientLeft:
             raise
         except Exception as error:  # noqa: BLE001 - every failure becomes a reply
-            return self.respond.error(request, error)
+            return self._error(request, error)
 
     async def _built(self, building: Building) -> None:
         """Wait for a level as long as our patience lasts; whether it was made shows when it is asked for again."""
@@ -131,11 +131,18 @@ class Faces:
             receive,
         )
 
+    def _error(self, request: Request, error: Exception) -> Reply:
+        """An error as the face that was asked says it, or as all do."""
+        found = self.face(request.path)
+        say = getattr(found[0] if found else None, "error", self.respond.error)
+        reply: Reply = say(request, error)
+        return reply
+
     async def _run(self, work: Callable[[], T]) -> T:
         """Do in a thread what takes time."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, work)
 
-    async def _send(self, send: Send, request: Request, reply: Reply) -> None:
+    async def _send(self, send: Send, request: Request, reply: Reply, receive: Receive) -> None:
         if request.method == "HEAD" or reply.start == reply.stop:
             await send({"type": "http.response.start", "status": reply.status, "headers": reply.head})
             await send({"type": "http.response.body", "body": b""})
@@ -144,19 +151,23 @@ class Faces:
         try:
             part = await self._read(blob, at, min(stop, at + PART))
         except Exception as error:  # noqa: BLE001 - nothing is sent yet
-            await self._send(send, request, self.respond.error(request, error))
+            await self._send(send, request, self._error(request, error), receive)
             return
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.head})
-        while True:
-            at += len(part)
-            await send({"type": "http.response.body", "body": part, "more_body": at < stop})
-            if at >= stop:
-                return
-            try:
+        gone = asyncio.ensure_future(departure(receive)) if stop - at > PART else None
+        try:
+            while gone is None or not gone.done():
+                at += len(part)
+                await send({"type": "http.response.body", "body": part, "more_body": at < stop})
+                if at >= stop:
+                    return
                 part = await self._read(blob, at, min(stop, at + PART))
-            except errors.ChunkserveError as error:
-                log.warning("answer cut short: %s: %s", request.path.decode("latin-1"), error)
-                return  # the server closes the connection: the client sees too few bytes, never wrong ones
+        except errors.ChunkserveError as error:
+            log.warning("answer cut short: %s: %s", request.path.decode("latin-1"), error)
+            # the server closes the connection: the client sees too few bytes, never wrong ones
+        finally:
+            if gone is not None:
+                gone.cancel()
 
     async def _read(self, blob: Blob, start: int, stop: int) -> memoryview:
         try:

@@ -194,6 +194,33 @@ class Responder:
         head.append((b"content-length", b"%d" % (stop - start)))
         return Reply(status, head, blob, start, stop)
 
+    def unchanged(self, request: Request, tag: str, *, pinned: bool = False) -> Reply | None:
+        """Word that the client has an answer already, in whatever coding; ``None`` if it has not."""
+        condition = request.headers.get(b"if-none-match")
+        if condition is None:
+            return None
+        for known in (tag, *(f"{tag}-{coding}" for coding in _CODINGS)):
+            quoted = f'"{known}"'.encode()
+            if matches(condition, quoted):
+                head = self.policy.cross_origin(request)
+                kept = self.policy.pinned_cache_control if pinned else self.policy.cache_control
+                head += ((b"cache-control", kept), (b"vary", b"Accept-Encoding"), (b"etag", quoted))
+                return Reply(304, head)
+        return None
+
+    def unkept(self, request: Request, blob: Blob, media: bytes) -> Reply:
+        """A reply of any size that nobody must keep."""
+        head = self.policy.cross_origin(request)
+        head += ((b"content-type", media), (b"cache-control", b"no-store"), (b"content-length", b"%d" % blob.size))
+        return Reply(200, head, blob, 0, blob.size)
+
+    def complaint(self, request: Request, error: Exception, status: int, document: bytes) -> Reply:
+        """An error as a JSON document of a face's own."""
+        head = self.policy.cross_origin(request)
+        if isinstance(error, errors.TryAgain):
+            head.append((b"retry-after", b"%d" % error.retry_after))
+        return _refusal(status, head, document, b"application/json")
+
     def text(self, request: Request, data: bytes, media: str) -> Reply:
         """A reply with a small document made for this request."""
         head = self.policy.cross_origin(request)
@@ -230,12 +257,7 @@ class Responder:
 
     def error(self, request: Request, error: Exception) -> Reply:
         """An error as a problem document (RFC 9457)."""
-        status = status_of(error)
-        if status in (500, 502):
-            log.warning("%d %s: %s", status, request.path.decode("latin-1"), error, exc_info=status == 500)
-        detail = str(error) if status != 500 else "an unexpected error; the server's log has it"
-        if isinstance(error, errors.NotFound):
-            detail = "nothing is served under this name"  # the same whatever the reason
+        status, detail = failure(request, error)
         head = self.policy.cross_origin(request)
         if isinstance(error, errors.TryAgain):
             head.append((b"retry-after", b"%d" % error.retry_after))
@@ -253,13 +275,29 @@ class Responder:
             "status": status,
             "detail": detail,
         }
-        data = json.dumps(document).encode()
-        head += (
-            (b"content-type", b"application/problem+json"),
-            (b"cache-control", b"no-cache" if status in (404, 410) else b"no-store"),
-            (b"content-length", b"%d" % len(data)),
-        )
-        return Reply(status, head, blob_of(data), 0, len(data))
+        return _refusal(status, head, json.dumps(document).encode(), b"application/problem+json")
+
+
+def _refusal(status: int, head: Headers, document: bytes, media: bytes) -> Reply:
+    head += (
+        (b"content-type", media),
+        (b"cache-control", b"no-cache" if status in (404, 410) else b"no-store"),
+        (b"content-length", b"%d" % len(document)),
+    )
+    return Reply(status, head, blob_of(document), 0, len(document))
+
+
+def failure(request: Request, error: Exception) -> tuple[int, str]:
+    """The status of an error and what is said of it; what nobody outside can help is logged."""
+    status = status_of(error)
+    if status in (500, 502):
+        shown = error if status == 500 else None
+        log.warning("%d %s: %s", status, request.path.decode("latin-1"), error, exc_info=shown)
+    if status == 500:
+        return status, "an unexpected error; the server's log has it"
+    if isinstance(error, errors.NotFound):
+        return status, "nothing is served under this name"  # the same whatever the reason
+    return status, str(error)
 
 
 def status_of(error: Exception) -> int:

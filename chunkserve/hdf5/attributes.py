@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from h5py import h5a, h5t
+from h5py import h5, h5a, h5p, h5t
 
 from chunkserve.datatypes import DataType, has_objects
 from chunkserve.hdf5.faults import raise_storage_fault
@@ -26,7 +26,8 @@ def read_attributes(where: Location, max_bytes: int) -> tuple[tuple[Attribute, .
     if not h5a.get_num_attrs(where):
         return (), ()
     names: list[bytes] = []
-    h5a.iterate(where, names.append)
+    tracked = where.get_create_plist().get_attr_creation_order() & h5p.CRT_ORDER_TRACKED
+    h5a.iterate(where, names.append, index_type=h5.INDEX_CRT_ORDER if tracked else h5.INDEX_NAME)
     notes = (f"{len(names) - MAX_COUNT} of {len(names)} attributes left out",) if len(names) > MAX_COUNT else ()
     return tuple(_read(where, name, max_bytes) for name in names[:MAX_COUNT]), notes
 

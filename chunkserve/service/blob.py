@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -55,7 +56,18 @@ class Stored:
             view[:] = memoryview(part)[start - low : start - low + len(view)]
 
 
-Piece = bytes | Stored
+class Computed(Protocol):
+    """Bytes that are made when they are read."""
+
+    @property
+    def length(self) -> int:
+        """How many there are."""
+
+    def read_into(self, view: memoryview, start: int, *, wait: bool) -> None:
+        """Fill ``view`` with the bytes from ``start`` on."""
+
+
+Piece = bytes | Stored | Computed
 
 
 @dataclass(eq=False, slots=True)
@@ -95,6 +107,7 @@ class Blob:
                 out[low - start : high - start] = piece[low - at : high - at]
             else:
                 piece.read_into(out[low - start : high - start], low - at, wait=wait)
+            if low < high and isinstance(piece, Stored):
                 if touched is not None and touched is not piece.file:
                     touched.local.check_unchanged()
                 touched = piece.file

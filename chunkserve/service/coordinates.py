@@ -98,7 +98,7 @@ def coordinates_of(node: Node, nodes: Nodes, shape: Shape, dimensions: tuple[str
     beside = neighbours(node)
     values: dict[int, np.ndarray[Any, Any]] = {}
     units: dict[int, str] = {}
-    for axis, name in _names(node, len(shape), dimensions):
+    for axis, name in axis_names(node, len(shape), dimensions):
         other = beside.get(name)
         if other is None or axis in values or other.dataset.shape not in ((shape[axis],), (shape[axis] + 1,)):
             continue
@@ -111,7 +111,7 @@ def coordinates_of(node: Node, nodes: Nodes, shape: Shape, dimensions: tuple[str
     return Coordinates(values, units)
 
 
-def _names(node: Node, rank: int, dimensions: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+def axis_names(node: Node, rank: int, dimensions: tuple[str, ...]) -> Iterator[tuple[int, str]]:
     """Axes with the names of datasets that may be their coordinates, the likeliest first.
 
     NXdata: the group's ``axes``, one name per axis of the signal; before 2014 the signal's own, joined by colons

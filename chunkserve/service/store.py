@@ -218,7 +218,7 @@ class Store:
                 self._made.put(name, made, len(made.data) + 500)
         if pinned:
             self._check_pin(made.files[0], pinned, key.path, wait=wait)
-        closure = self._closure(made.files[0], wait=wait)
+        closure = self.closure(made.files[0], wait=wait)
         return Answer(blob_of(made.data), made.etag, closure.version if closure is not None else "", json=True)
 
     def _make_document(self, zarr_format: Format, key: DocumentKey) -> Made:
@@ -233,7 +233,7 @@ class Store:
         """
         if not wait:
             raise WouldBlock
-        closure = self._closure(self.files.find(path)[0], wait=wait)
+        closure = self.closure(self.files.find(path)[0], wait=wait)
         return closure.version if closure is not None else ""
 
     def check_pin(self, file: HdfFile, pinned: str, *, wait: bool) -> None:
@@ -246,11 +246,16 @@ class Store:
         self._check_pin(file, pinned, (file.name,), wait=wait)
 
     def _check_pin(self, file: HdfFile, pinned: str, path: tuple[str, ...], *, wait: bool) -> None:
-        closure = self._closure(file, wait=wait)
+        closure = self.closure(file, wait=wait)
         if closure is None or closure.version != pinned:
             raise Gone(pinned, "/".join(path))
 
-    def _closure(self, file: HdfFile, *, wait: bool) -> Closure | None:
+    def closure(self, file: HdfFile, *, wait: bool) -> Closure | None:
+        """All files that a file draws from; ``None`` if it cannot be pinned.
+
+        Raises:
+            WouldBlock: Not ``wait``, and it is not at hand.
+        """
         known = self._closures.get(file.serial)
         if known is not None and known.is_current(self.files):
             return known

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from chunkserve.errors import Busy, NotFound, StorageFault
+from chunkserve.errors import Busy, NoPermission, NotFound, StorageFault
 from chunkserve.sources.beneath import open_beneath
 
 MAX_LINKS = 40
@@ -167,24 +167,33 @@ class Roots:
         Raises:
             NotFound: It is nothing at all.
         """
-        fd = self._open(place.root, place.parts, os.O_PATH)
-        try:
-            return stat.S_ISDIR(os.fstat(fd).st_mode)
-        finally:
-            os.close(fd)
+        return stat.S_ISDIR(self._mode(place))
 
     def open(self, place: Place) -> int:
         """Open a regular file for reading.
 
         Raises:
             NotFound: It is gone, or something else than a regular file.
+            NoPermission: It is one that may not be read.
         """
-        # O_NONBLOCK: opening a FIFO must not wait for a writer
-        fd = self._open(place.root, place.parts, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            # O_NONBLOCK: opening a FIFO must not wait for a writer
+            fd = open_beneath(place.root.fd, place.parts, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        except OSError as error:
+            if error.errno == errno.EACCES and stat.S_ISREG(self._mode(place)):
+                raise NoPermission(place.name) from None
+            raise storage_error(error, place.name) from None
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise NotFound(place.name)
         return fd
+
+    def _mode(self, place: Place) -> int:
+        fd = self._open(place.root, place.parts, os.O_PATH)
+        try:
+            return os.fstat(fd).st_mode
+        finally:
+            os.close(fd)
 
     def _root_of(self, parts: tuple[str, ...]) -> tuple[Root, tuple[str, ...]]:
         served = [root for root in self.roots if root.listed]
