@@ -56,9 +56,19 @@ def open_store() -> Iterator[OpenStore]:
 class Server:
     """A running ``chunkserve serve`` process."""
 
-    def __init__(self, paths: tuple[str, ...], settings: dict[str, object]) -> None:
+    def __init__(self, paths: tuple[str, ...], settings: dict[str, object], prefix: tuple[str, ...] = ()) -> None:
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
-        command = [sys.executable, "-m", "chunkserve", "serve", *paths, "--port=0", "--log-level=warning", *flags]
+        command = [
+            *prefix,
+            sys.executable,
+            "-m",
+            "chunkserve",
+            "serve",
+            *paths,
+            "--port=0",
+            "--log-level=warning",
+            *flags,
+        ]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "400"}
         )

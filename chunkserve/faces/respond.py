@@ -55,6 +55,9 @@ WANTED = frozenset({b"accept-encoding", b"host", b"if-none-match", b"if-range", 
 
 ALLOW = b"GET, HEAD, OPTIONS"
 
+CODED_AT_ONCE = 16 * 2**10
+"""Bytes that are compressed without going into a thread."""
+
 _EXPOSED = (
     b"Accept-Ranges, Content-Encoding, Content-Length, Content-Range, ETag, Retry-After, X-Chunkserve-Approximate, "
     b"X-Chunkserve-Version"
@@ -166,7 +169,7 @@ class Responder:
         head.append((b"content-encoding", coding.encode()))
         data = self._coded.get(tag)
         if data is None:
-            if not wait:
+            if not wait and answer.blob.size > CODED_AT_ONCE:
                 raise WouldBlock
             data = _CODINGS[coding](bytes(answer.blob.read()))
             self._coded.put(tag, data, len(data))

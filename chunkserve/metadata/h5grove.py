@@ -65,13 +65,20 @@ def type_document(t: DataType) -> Document:
 
 def _dtype(t: DataType) -> str | Document:
     """What numpy calls a type; of a compound, each of its members."""
-    if t.cls == "float" and not t.standard and t.size > 8:
+    if _is_long_double(t):
         return f"{t.order}f16"
+    parts = [m.name for m in t.members if _is_long_double(m.type)]
+    if t.cls == "compound" and parts == ["r", "i"] == [m.name for m in t.members]:
+        return f"{t.members[0].type.order}c32"
     try:
         found = numpy_dtype(t)
     except TypeError:
         return f"|V{t.size}"
     return _spelled(found, t)
+
+
+def _is_long_double(t: DataType) -> bool:
+    return t.cls == "float" and not t.standard and t.size > 8
 
 
 def _spelled(dtype: np.dtype[Any], t: DataType) -> str | Document:

@@ -58,6 +58,8 @@ def ready(values: np.ndarray, t: DataType) -> object:
         return _nested(values, t)
     kind = values.dtype.kind
     if kind == "c":
+        if not values.ndim:
+            return [ready(values.real, t), ready(values.imag, t)]
         values = np.stack([values.real, values.imag], -1).astype(np.float64)
     elif kind == "m":
         values = values.astype(np.int64)
