@@ -58,17 +58,8 @@ class Server:
 
     def __init__(self, paths: tuple[str, ...], settings: dict[str, object], prefix: tuple[str, ...] = ()) -> None:
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
-        command = [
-            *prefix,
-            sys.executable,
-            "-m",
-            "chunkserve",
-            "serve",
-            *paths,
-            "--port=0",
-            "--log-level=warning",
-            *flags,
-        ]
+        program = [*prefix, sys.executable, "-m", "chunkserve"]
+        command = [*program, "serve", *paths, "--port=0", "--log-level=warning", *flags]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "400"}
         )
