@@ -228,7 +228,7 @@ def test_statistics_of_many_blocks_are_those_of_all(tmp_path: Path, start_site: 
 
 WRITER = """
 import sys, h5py, numpy as np
-with h5py.File(sys.argv[1], "w", libver="latest") as file:
+with h5py.File(sys.argv[1], "w", libver="latest" if sys.argv[2] == "swmr" else None) as file:
     x = file.create_dataset("x", (0,), "i4", maxshape=(None,), chunks=(100,))
     if sys.argv[2] == "swmr":
         file.swmr_mode = True
