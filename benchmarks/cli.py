@@ -16,7 +16,7 @@ from types import ModuleType
 from rich.console import Console
 from zarr.errors import ZarrUserWarning
 
-from benchmarks import faults, many_arrays, many_chunks, passthrough, pyramid
+from benchmarks import faults, h5web, many_arrays, many_chunks, passthrough, pyramid
 from benchmarks.common.errors import BenchmarkError
 from benchmarks.common.folders import CACHE, RESULTS
 
@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "many-arrays": many_arrays,
     "faults": faults,
     "pyramid": pyramid,
+    "h5web": h5web,
 }
 
 PIPED_WIDTH = 200

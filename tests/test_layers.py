@@ -10,7 +10,7 @@ import chunkserve
 
 LAYERS = [  # lowest first; names in one row may not import each other
     {"errors", "versions", "datatypes", "chunkindex", "grid", "settings", "allocator", "board", "progress"},
-    {"model", "render"},
+    {"model", "render", "selection"},
     {"wire", "codecs", "pyramid"},
     {"metadata", "cache", "sources"},
     {"hdf5"},
@@ -64,4 +64,4 @@ def test_libraries_are_imported_behind_their_fences_only() -> None:
 
     assert importers("h5py") == {"hdf5"}
     assert importers("starlette") <= {"faces", "app"}
-    assert importers("PIL") == importers("cmap") == {"render"}
+    assert importers("PIL") == importers("cmap") == importers("tifffile") == {"render"}

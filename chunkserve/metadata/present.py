@@ -192,7 +192,7 @@ def _chunked(dataset: Dataset, served: Served, shape: Shape, zarr_format: Format
 def _passed(dataset: Dataset, served: Served, shape: Shape, chunk: Shape) -> Presentation:
     """The presentation chunk by chunk, sizes aside."""
     filters = dataset.filters
-    missing = _unknown(dataset)
+    missing = missing_filter(dataset)
     if missing:
         return Presentation(shape, chunk, "raw", Plan.REFUSED, missing)
     if not served.exact:
@@ -210,7 +210,8 @@ def _passed(dataset: Dataset, served: Served, shape: Shape, chunk: Shape) -> Pre
     return Presentation(shape, chunk, "blosc", plan, why, blosc=_blosc(dataset, served))
 
 
-def _unknown(dataset: Dataset) -> str:
+def missing_filter(dataset: Dataset) -> str:
+    """The filter of a dataset that nobody here has; empty if all are there."""
     for stage in dataset.filters:
         if not decodes((stage,)) and stage.id not in LIBHDF5:
             name = f" ({stage.name})" if stage.name else ""

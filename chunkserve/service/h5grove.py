@@ -15,7 +15,7 @@ from chunkserve.datatypes import numpy_dtype
 from chunkserve.errors import BadRequest, NotFound, TooLarge
 from chunkserve.metadata import h5grove as words
 from chunkserve.metadata.h5grove_query import Query, parse_selection
-from chunkserve.metadata.h5grove_values import dumps, ready
+from chunkserve.metadata.h5grove_values import dumps, elements_json
 from chunkserve.model import Broken, Dataset, Group, NamedType
 from chunkserve.render.table import csv, npy_head, tiff
 from chunkserve.selection import bounding, parse
@@ -266,16 +266,13 @@ class H5grove:
 
 
 def _body(document: object) -> Body:
-    try:
-        return Body((dumps(document),))
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"a text is not UTF-8: {error}") from None
+    return Body((dumps(document),))
 
 
 def _json(values: np.ndarray, selected: Selected) -> Body:
     path = selected.source.path
     try:
-        return Body((dumps(ready(values, selected.source.type)),))
+        return Body((elements_json(values, selected.source.type),))
     except UnicodeDecodeError as error:
         raise BadRequest(
             f"{path} holds text that is not UTF-8: {error}; ask for format=bin if it is of fixed length"

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from chunkserve.datatypes import DataType
+from chunkserve.errors import Unsupported
 from chunkserve.grid import Box, Shape
+from chunkserve.metadata.present import missing_filter
 from chunkserve.selection import Indices, Selection, bounding, relative, runs
 from chunkserve.service.elements import Elements
 from chunkserve.sources.localfile import WouldBlock
@@ -60,8 +62,11 @@ class Source:
 def source_of(elements: Elements) -> Source:
     """A dataset."""
     dataset = elements.dataset
+    missing = missing_filter(dataset)
 
     def read(box: Box) -> np.ndarray:
+        if missing:
+            raise Unsupported(f"{elements.path}: {missing}")
         found = elements.read(box)
         return _unfolded(found, elements.dims) if elements.objects and elements.dims else found
 

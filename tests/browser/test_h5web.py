@@ -160,7 +160,7 @@ def test_an_image_too_large_for_a_texture_is_seen_at_a_level(show: Open, visit: 
     assert {status for status, _ in visit.asked("/h5grove/")} == {200}
 
 
-def test_texts_and_searches_work(show: Open, visit: Visit) -> None:
+def test_text_is_shown(show: Open, visit: Visit) -> None:
     show("scan.nxs", "/entry/title")
     visit.page.get_by_text("a wörd").first.wait_for()
 
