@@ -59,7 +59,7 @@ def _plain(values: np.ndarray, t: DataType, *, single: bool = True) -> Any:
             parts = np.stack([values.real, values.imag], -1)
             return _plain(parts, t, single=single and not values.ndim)
         case "f" if single and values.dtype.itemsize <= 4:
-            return values.astype("U").astype(np.float64).tolist()
+            return values.astype(np.float32).astype("U").astype(np.float64).tolist()
         case "S":
             return np.char.decode(values, "utf-8").tolist()
         case "V":
