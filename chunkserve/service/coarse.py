@@ -23,6 +23,10 @@ from chunkserve.service.selected import Source, source_of
 from chunkserve.service.virtual import OtherFiles, elements_of
 
 
+TEXTURE = 8192
+"""Edge of the largest texture that all graphics cards have."""
+
+
 @dataclass(frozen=True)
 class Depth:
     """Which level of a file is looked at: 0 is the file itself. ``wish`` is how levels are made."""
@@ -72,12 +76,13 @@ class Coarse:
         return Shown(replace(entity.found, shape=shape), source_of(elements), lambda _: None)
 
     def fitting_level(self, entity: Entity, limit: int) -> int:
-        """The finest level of at most ``limit`` bytes, 0 if there is none."""
+        """The finest level of at most ``limit`` bytes that a graphics card can draw, 0 if there is none."""
         pyramid = self._pyramid(entity, Wish())
         if pyramid is None:
             return 0
         for level in range(1, pyramid.plan.count + 1):
-            if whole(pyramid.plan.extent(level)).size * pyramid.dtype.itemsize <= limit:
+            extent = pyramid.plan.extent(level)
+            if whole(extent).size * pyramid.dtype.itemsize <= limit and max(extent[-2:]) <= TEXTURE:
                 return level
         return 0
 
