@@ -22,7 +22,6 @@ from chunkserve.service.pyramids import Pyramids, Wish
 from chunkserve.service.selected import Source, source_of
 from chunkserve.service.virtual import OtherFiles, elements_of
 
-
 TEXTURE = 8192
 """Edge of the largest texture that all graphics cards have."""
 
