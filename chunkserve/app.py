@@ -10,10 +10,12 @@ from starlette.routing import Route
 from chunkserve.faces.asgi import Faces
 from chunkserve.faces.files import FileFace
 from chunkserve.faces.home import home
+from chunkserve.faces.meta import MetaFace
 from chunkserve.faces.ome import OmeFace
 from chunkserve.faces.ops import healthz, metrics, not_found, readyz
 from chunkserve.faces.refs import ReferenceFace
 from chunkserve.faces.respond import Face, Policy, Responder
+from chunkserve.faces.slices import SliceFace
 from chunkserve.faces.stats import StatsFace
 from chunkserve.faces.tiles import DeepZoomFace, TileFace
 from chunkserve.faces.zarr import ZarrFace
@@ -43,6 +45,8 @@ def build(settings: Settings, paths: tuple[str, ...]) -> Faces:
         b"ome2": OmeFace(store, respond, 2),
         b"tiles": tiles,
         b"dzi": DeepZoomFace(tiles),
+        b"meta": MetaFace(store, respond),
+        b"slice": SliceFace(store, respond),
         b"stats": StatsFace(store, respond),
         b"files": FileFace(store, respond),
         b"refs": ReferenceFace(store, respond, settings.public_url),
@@ -62,4 +66,4 @@ def build(settings: Settings, paths: tuple[str, ...]) -> Faces:
 
     others = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: not_found, 405: not_found})
     others.state.store = store
-    return Faces(faces, others, respond, threads, settings.wait)
+    return Faces(faces, others, respond, threads, settings.wait, posting=frozenset({b"slice"}))

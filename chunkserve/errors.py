@@ -44,10 +44,11 @@ class BadRequest(ChunkserveError):
 
 
 class TooLarge(ChunkserveError):
-    """The work asked for exceeds a limit; ``setting`` names it."""
+    """The work asked for exceeds a limit; ``setting`` names it, if it can be set."""
 
-    def __init__(self, what: str, size: int, limit: int, setting: str) -> None:
-        super().__init__(f"{what} of {size} bytes exceeds the limit of {limit} (setting {setting})")
+    def __init__(self, what: str, size: int, limit: int, setting: str = "", advice: str = "") -> None:
+        named = f" (setting {setting})" if setting else ""
+        super().__init__(f"{what} of {size} bytes exceeds the limit of {limit}{named}{advice and '; '}{advice}")
         self.size, self.limit, self.setting = size, limit, setting
 
 

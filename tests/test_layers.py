@@ -10,7 +10,7 @@ import chunkserve
 
 LAYERS = [  # lowest first; names in one row may not import each other
     {"errors", "versions", "datatypes", "chunkindex", "grid", "settings"},
-    {"model", "render"},
+    {"model", "render", "selection"},
     {"wire", "codecs", "cache", "pyramid"},
     {"metadata", "sources"},
     {"hdf5"},

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import functools
+import itertools
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -11,8 +13,8 @@ from typing import Any, TypeVar
 from starlette.types import ASGIApp
 
 from chunkserve import errors
-from chunkserve.faces.respond import WANTED, Face, Reply, Request, Responder
-from chunkserve.faces.turns import ClientLeft, Receive, Turns
+from chunkserve.faces.respond import ALLOW, ALLOW_POST, WANTED, Face, Reply, Request, Responder, Stream
+from chunkserve.faces.turns import ClientLeft, Receive, Turns, departure
 from chunkserve.service.blob import Blob
 from chunkserve.service.builder import Building
 from chunkserve.sources.localfile import WouldBlock
@@ -27,6 +29,9 @@ PART = 2**20
 
 READING = frozenset({"GET", "HEAD"})
 
+MOST_BODY = 2**20
+"""Bytes of a request's body."""
+
 log = logging.getLogger("chunkserve.http")
 
 
@@ -40,9 +45,14 @@ class Faces:
         respond: Responder,
         threads: ThreadPoolExecutor,
         patience: float = 20.0,
+        posting: frozenset[bytes] = frozenset(),
     ) -> None:
-        """Serve ``faces`` by first segment, and ``others``; wait in ``threads``, ``patience`` seconds for levels."""
+        """Serve ``faces`` by first segment, and ``others``; wait in ``threads``, ``patience`` seconds for levels.
+
+        Those in ``posting`` also take questions in the body of a ``POST``.
+        """
         self.faces = faces
+        self._posting = posting
         self.others = others
         self.respond = respond
         self.threads = threads
@@ -58,12 +68,15 @@ class Faces:
         headers = {name: value for name, value in scope["headers"] if name in WANTED}
         request = Request(scope["raw_path"], scope["query_string"], headers, scope["method"], scope["scheme"])
         with contextlib.suppress(ClientLeft):
-            await self._send(send, request, await self._reply(face, request, receive))
+            reply = await self._reply(face, request, receive)
+            if reply.stream is not None and request.method != "HEAD":
+                await self._send_stream(send, request, reply, reply.stream, receive)
+            else:
+                await self._send(send, request, reply)
 
     def face(self, path: bytes) -> Face | None:
         """The face that answers a raw path."""
-        end = path.find(b"/", 1)
-        return self.faces.get((path[1:end] if end > 0 else path[1:]).partition(b";")[0])
+        return self.faces.get(_first(path))
 
     def at_once(self, path: bytes, query: bytes, headers: dict[bytes, bytes]) -> tuple[Reply, memoryview] | None:
         """The answer to a GET with its body, if it is small and at hand: for servers that can use it without ASGI."""
@@ -73,11 +86,9 @@ class Faces:
         request = Request(path, query, headers)
         try:
             reply = face(request, wait=False)
-            return (
-                (reply, reply.blob.read(reply.start, reply.stop, wait=False))
-                if reply.stop - reply.start <= PART
-                else None
-            )
+            if reply.stream is not None or reply.stop - reply.start > PART:
+                return None
+            return reply, reply.blob.read(reply.start, reply.stop, wait=False)
         except (WouldBlock, errors.SourceChanged):
             return None
         except errors.ChunkserveError as error:
@@ -86,11 +97,15 @@ class Faces:
 
     async def _reply(self, face: Face, request: Request, receive: Receive) -> Reply:
         """Ask at once; if that would block, in a thread; if a file changed meanwhile, once more."""
+        posting = _first(request.path) in self._posting
+        allowed = ALLOW_POST if posting else ALLOW
         if request.method == "OPTIONS":
-            return self.respond.preflight(request)
-        if request.method not in READING:
-            return self.respond.not_allowed(request)
+            return self.respond.preflight(request, allowed)
+        if request.method not in READING and not (posting and request.method == "POST"):
+            return self.respond.not_allowed(request, allowed)
         try:
+            if request.method == "POST":
+                request = request._replace(body=await _body(receive))
             try:
                 return face(request, wait=False)
             except (WouldBlock, errors.SourceChanged):
@@ -116,7 +131,7 @@ class Faces:
     async def _asked(self, face: Face, request: Request, receive: Receive) -> Reply:
         """Ask in a thread."""
         return await self._turns.ask(
-            (request.method, request.path, request.query),
+            (request.method, request.path, request.query, request.body),
             functools.partial(face, request, wait=True),
             functools.partial(face, request, wait=False),
             receive,
@@ -149,8 +164,70 @@ class Faces:
                 log.warning("answer cut short: %s: %s", request.path.decode("latin-1"), error)
                 return  # the server closes the connection: the client sees too few bytes, never wrong ones
 
+    async def _send_stream(self, send: Send, request: Request, reply: Reply, stream: Stream, receive: Receive) -> None:
+        """Send parts in order, each as soon as it is made; stop making them when the client leaves."""
+        loop = asyncio.get_running_loop()
+        under_way: deque[asyncio.Future[bytes]] = deque()
+        gone = asyncio.ensure_future(departure(receive))
+        begun = False
+        try:
+            while True:
+                for part in itertools.islice(stream.parts, stream.ahead - len(under_way)):
+                    made = loop.run_in_executor(self.threads, part)
+                    made.add_done_callback(lambda known: known.cancelled() or known.exception())
+                    under_way.append(made)
+                if not under_way:
+                    break
+                await asyncio.wait((under_way[0], gone), return_when=asyncio.FIRST_COMPLETED)
+                if gone.done():
+                    raise ClientLeft
+                data = under_way.popleft().result()
+                if not begun:
+                    await send({"type": "http.response.start", "status": reply.status, "headers": reply.head})
+                    begun = True
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        except ClientLeft:
+            raise
+        except Exception as error:  # noqa: BLE001 - every failure becomes a reply, or its last part
+            if not begun:
+                await self._send(send, request, self.respond.error(request, error))
+            elif stream.failed is not None:
+                await send({"type": "http.response.body", "body": stream.failed(error)})
+            else:
+                log.warning("answer cut short: %s: %s", request.path.decode("latin-1"), error)
+        finally:
+            gone.cancel()
+            for made in under_way:
+                made.cancel()
+
     async def _read(self, blob: Blob, start: int, stop: int) -> memoryview:
         try:
             return blob.read(start, stop, wait=False)
         except WouldBlock:
             return await self._run(functools.partial(blob.read, start, stop))
+
+
+def _first(path: bytes) -> bytes:
+    """The first segment of a raw path, without matrix parameters."""
+    end = path.find(b"/", 1)
+    return (path[1:end] if end > 0 else path[1:]).partition(b";")[0]
+
+
+async def _body(receive: Receive) -> bytes:
+    """The body of a request.
+
+    Raises:
+        ClientLeft: It did not come.
+        TooLarge: It is longer than is read.
+    """
+    data = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        data += message.get("body", b"")
+        if len(data) > MOST_BODY:
+            raise errors.TooLarge("the body of the request", len(data), MOST_BODY, advice="ask in several requests")
+        if not message.get("more_body", False):
+            return bytes(data)

@@ -46,7 +46,7 @@ class Turns:
         Raises:
             ClientLeft: The client did not wait. Work that has not begun is withdrawn when all have left.
         """
-        gone = asyncio.ensure_future(_departure(receive))
+        gone = asyncio.ensure_future(departure(receive))
         try:
             while True:
                 turn = self._turns.get(key)
@@ -85,7 +85,7 @@ class Turns:
             raise ClientLeft
 
 
-async def _departure(receive: Receive) -> None:
+async def departure(receive: Receive) -> None:
     """Return when the client is gone."""
     while (await receive())["type"] != "http.disconnect":
         pass

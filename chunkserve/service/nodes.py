@@ -115,13 +115,21 @@ class Nodes:
 
     def _enter(self, node: Node, link: Link) -> Node:
         chain = (*node.chain, (node.file, node.number))
-        file, number, passed = self._target(node.file, node.number, link, MAX_HOPS)
+        file, number, passed = self.target(node.file, node.number, link)
         found = file.structure().get(number)
         if not isinstance(found, Group | Dataset):
             raise NotFound(link.name.decode("utf-8", "backslashreplace"))
         if isinstance(found, Group) and any(f is file and n == number for f, n in chain):
             raise NotFound(f"{link.name.decode('utf-8', 'backslashreplace')} leads back to where it came from")
         return Node(file, number, found, link.name, chain, (*node.files, *passed))
+
+    def target(self, file: HdfFile, group: int, link: Link) -> tuple[HdfFile, int, tuple[HdfFile, ...]]:
+        """Where a link of a group ends: file, identifier, and the files entered on the way.
+
+        Raises:
+            NotFound: It is broken.
+        """
+        return self._target(file, group, link, MAX_HOPS)
 
     def _target(self, file: HdfFile, group: int, link: Link, hops: int) -> tuple[HdfFile, int, tuple[HdfFile, ...]]:
         """Where a link ends: file, identifier, and the files entered on the way."""

@@ -119,10 +119,18 @@ class Pyramids:
         Raises:
             Building: It needs more of the source than one request may read; it is being made.
         """
+        self.require(pyramid, level, box)
+        return pyramid.region(level, box)
+
+    def require(self, pyramid: Pyramid, level: int, box: Box) -> None:
+        """See to it that a box of a level can be had within the bounds of one request.
+
+        Raises:
+            Building: It needs more of the source; it is being made.
+        """
         if level:
             for position in covering(box, pyramid.plan.chunk):
                 self._within_bounds(pyramid, level, position)
-        return pyramid.region(level, box)
 
     def is_cheap(self, pyramid: Pyramid, level: int, box: Box) -> bool:
         """Whether a region can be had within the bounds of one request."""
