@@ -213,6 +213,28 @@ def split(selection: Selection, chunk: Shape, weights: tuple[int, int], limits: 
     return Parts(selection, cut)
 
 
+def rows(selection: Selection, chunk: Shape, weight: int, limit: int) -> "Parts":
+    """Cut a selection into parts that, one after the other, have its elements in C order.
+
+    Args:
+        selection: What is picked.
+        chunk: The shape in which the array is stored; parts end at borders of chunks where these are thin enough.
+        weight: Bytes of an element.
+        limit: Bytes of a part; one element there is always.
+    """
+    lengths = [len(picked) for picked in selection.indices]
+    inner = math.prod(lengths) * weight
+    cut: list[tuple[tuple[int, Indices], ...]] = []
+    for picked, c in zip(selection.indices, chunk, strict=True):
+        if inner <= limit:
+            cut.append(((0, picked),) if picked else ())
+            continue
+        inner //= len(picked)
+        most = max(1, limit // inner)
+        cut.append(tuple(_cut(picked, c, most // c) if most >= c else _cut(picked, 1, most)))
+    return Parts(selection, tuple(cut))
+
+
 @dataclass(frozen=True)
 class Parts:
     """A selection in parts.

@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import functools
-import itertools
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -13,8 +11,9 @@ from typing import Any, TypeVar
 from starlette.types import ASGIApp
 
 from chunkserve import errors
-from chunkserve.faces.respond import ALLOW, ALLOW_POST, WANTED, Face, Reply, Request, Responder, Stream
-from chunkserve.faces.turns import ClientLeft, Receive, Turns, departure
+from chunkserve.faces.respond import ALLOW, ALLOW_POST, WANTED, Face, Reply, Request, Responder
+from chunkserve.faces.streams import in_order
+from chunkserve.faces.turns import ClientLeft, Receive, Turns
 from chunkserve.service.blob import Blob
 from chunkserve.service.builder import Building
 from chunkserve.sources.localfile import WouldBlock
@@ -70,7 +69,7 @@ class Faces:
         with contextlib.suppress(ClientLeft):
             reply = await self._reply(face, request, receive)
             if reply.stream is not None and request.method != "HEAD":
-                await self._send_stream(send, request, reply, reply.stream, receive)
+                await self._send_stream(send, request, reply, receive)
             else:
                 await self._send(send, request, reply)
 
@@ -164,42 +163,27 @@ class Faces:
                 log.warning("answer cut short: %s: %s", request.path.decode("latin-1"), error)
                 return  # the server closes the connection: the client sees too few bytes, never wrong ones
 
-    async def _send_stream(self, send: Send, request: Request, reply: Reply, stream: Stream, receive: Receive) -> None:
-        """Send parts in order, each as soon as it is made; stop making them when the client leaves."""
-        loop = asyncio.get_running_loop()
-        under_way: deque[asyncio.Future[bytes]] = deque()
-        gone = asyncio.ensure_future(departure(receive))
+    async def _send_stream(self, send: Send, request: Request, reply: Reply, receive: Receive) -> None:
+        assert reply.stream is not None
         begun = False
         try:
-            while True:
-                for part in itertools.islice(stream.parts, stream.ahead - len(under_way)):
-                    made = loop.run_in_executor(self.threads, part)
-                    made.add_done_callback(lambda known: known.cancelled() or known.exception())
-                    under_way.append(made)
-                if not under_way:
-                    break
-                await asyncio.wait((under_way[0], gone), return_when=asyncio.FIRST_COMPLETED)
-                if gone.done():
-                    raise ClientLeft
-                data = under_way.popleft().result()
-                if not begun:
-                    await send({"type": "http.response.start", "status": reply.status, "headers": reply.head})
-                    begun = True
-                await send({"type": "http.response.body", "body": data, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+            async with contextlib.aclosing(in_order(reply.stream, self.threads, receive)) as parts:
+                async for part in parts:
+                    if not begun:
+                        await send({"type": "http.response.start", "status": reply.status, "headers": reply.head})
+                        begun = True
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
         except ClientLeft:
             raise
         except Exception as error:  # noqa: BLE001 - every failure becomes a reply, or its last part
             if not begun:
                 await self._send(send, request, self.respond.error(request, error))
-            elif stream.failed is not None:
-                await send({"type": "http.response.body", "body": stream.failed(error)})
+            elif reply.stream.failed is not None:
+                await send({"type": "http.response.body", "body": reply.stream.failed(error)})
             else:
                 log.warning("answer cut short: %s: %s", request.path.decode("latin-1"), error)
-        finally:
-            gone.cancel()
-            for made in under_way:
-                made.cancel()
+            return
+        await send({"type": "http.response.body", "body": b""})
 
     async def _read(self, blob: Blob, start: int, stop: int) -> memoryview:
         try:

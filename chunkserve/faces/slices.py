@@ -1,16 +1,20 @@
 """Slices: ``/slice/{file}/{dataset}?sel=0:10,:,::4``, as messages, or as a file for other programs."""
 
 import functools
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
+from typing import NamedTuple
+from urllib.parse import parse_qsl, quote
 
 import msgspec
 
 from chunkserve.errors import BadRequest, TooLarge
 from chunkserve.faces.paths import UrlPath, parameters_of, parse_path
 from chunkserve.faces.respond import Reply, Request, Responder, Stream, failure, problem
+from chunkserve.grid import Shape
+from chunkserve.metadata.exports import MEDIA, WHOLE, npy_header
 from chunkserve.selection import Part
 from chunkserve.service.blob import blob_of
 from chunkserve.service.slices import PART_BYTES, TOUCHED_BYTES, Slice, Source, Wanted
@@ -18,9 +22,18 @@ from chunkserve.service.store import Answer, Store
 from chunkserve.sources.localfile import WouldBlock
 from chunkserve.versions import digest
 
-PARAMETERS = frozenset({"sel", "level", "axes", "method", "field", "format", "v"})
+PARAMETERS = frozenset({"sel", "level", "axes", "method", "field", "format", "download", "v"})
 
 MSGPACK = "application/msgpack"
+
+FORMS = ("msgpack", *MEDIA)
+"""What an answer can be."""
+
+MOST_BYTES = {"json": 16 * 2**20, "csv": 16 * 2**20, "tiff": 256 * 2**20}
+"""Bytes of elements in forms that are made at once, in memory."""
+
+NUMBER_BYTES = 8
+"""What an element weighs at least, spelled out."""
 
 MOST_SELECTIONS = 10_000
 """Selections in one question."""
@@ -56,6 +69,15 @@ class Choice(msgspec.Struct, forbid_unknown_fields=True):
         return Wanted(self.sel, fields, self.level, self.axes, self.method)
 
 
+class _Question(NamedTuple):
+    """All that decides about the bytes of an answer."""
+
+    path: tuple[str, ...]
+    asked: tuple[Wanted, ...]
+    form: str
+    pinned: str
+
+
 @dataclass(frozen=True)
 class _Step:
     """Something to be computed for an answer, and how many bytes are read and sent for it."""
@@ -80,9 +102,16 @@ class SliceFace:
         if not wait:
             raise WouldBlock
         parameters = parameters_of(request.query, path.parameters, PARAMETERS)
-        asked = _posted(request) if request.method == "POST" else [_asked(request, parameters)]
+        form = parameters.get("format", "msgpack")
+        if form not in FORMS:
+            raise BadRequest(f"format={form} is none of {', '.join(FORMS)}")
+        asked = _posted(request, form) if request.method == "POST" else [_asked(request, parameters)]
+        question = _Question(path.parts, tuple(asked), form, parameters.get("v", ""))
         slices = [Slice(self._source(path, wanted, wait=wait), wanted.sel) for wanted in asked]
-        return self._messages(request, path, asked, slices, wait=wait)
+        reply = self._answer(request, question, slices, wait=wait)
+        if form != "msgpack" and parameters.get("download", "0") == "1":
+            reply.head.append((b"content-disposition", _disposition(path.parts, form)))
+        return reply
 
     def _source(self, path: UrlPath, wanted: Wanted, *, wait: bool) -> Source:
         found = self.store.slices.known(path.parts, wanted)
@@ -92,54 +121,85 @@ class SliceFace:
             found = self.store.slices.source(path.parts, self.store.object(path.parts).node(), wanted)
         return found
 
-    def _messages(
-        self, request: Request, path: UrlPath, asked: list[Wanted], slices: list[Slice], *, wait: bool
-    ) -> Reply:
-        nbytes, limit = sum(one.nbytes for one in slices), self.store.settings.max_slice
-        if nbytes > limit:
-            raise TooLarge("a slice", nbytes, limit, "max_slice", "ask for less, in several requests, or for a level")
-        source = slices[0].source
-        version = self.store.version(source.files[0], wait=wait)
-        pinned = path.parameters.get("v", "")
+    def _answer(self, request: Request, question: "_Question", slices: list[Slice], *, wait: bool) -> Reply:
+        """The answer to a question about slices."""
+        file, pinned = slices[0].source.files[0], question.pinned
         if pinned:
-            self.store.check_pin(source.files[0], pinned, wait=wait)
-        known = version and request.method != "POST"
-        tag = digest("slice-1", version, path.parts, asked, [one.source.tag for one in slices]) if known else ""
+            self.store.check_pin(file, pinned, wait=wait)
+        version = self.store.version(file, wait=wait)
+        tag = ""
+        if version and request.method != "POST":
+            tag = digest("slice-1", version, question, [one.source.tag for one in slices])
         if tag and request.known() == tag:
             return self.respond.answer(request, Answer(blob_of(), tag), wait=wait, pinned=bool(pinned))
         for one in slices:
             one.prepare()
-        batches = _batches(step for one in slices for step in _steps(one, version))
-        first = next(batches)
-        second = next(batches, None)
+        batches = _batches(self._steps(question.form, slices, version))
+        first, second = next(batches), next(batches, None)
+        media = MEDIA.get(question.form, MSGPACK)
         if second is None:
             data = _run(first)
             if not tag:
-                return self.respond.fleeting(request, data, MSGPACK.encode())
-            answer = Answer(blob_of(data), tag, version, media=MSGPACK)
+                return self.respond.fleeting(request, data, media.encode())
+            answer = Answer(blob_of(data), tag, version, media=media)
             return self.respond.answer(request, answer, wait=wait, pinned=bool(pinned))
+        parts = (functools.partial(_run, batch) for batch in itertools.chain((first, second), batches))
+        failed = functools.partial(_failed, request) if question.form == "msgpack" else None
+        stream = Stream(parts, AHEAD, failed)
+        return self.respond.stream(request, stream, media.encode(), tag, version=version, pinned=bool(pinned))
 
-        def parts() -> Iterator[Callable[[], bytes]]:
-            yield functools.partial(_run, first)
-            yield functools.partial(_run, second)
-            yield from (functools.partial(_run, batch) for batch in batches)
-
-        def failed(error: Exception) -> bytes:
-            return _pack({"error": problem(*failure(request, error))})
-
-        stream = Stream(parts(), AHEAD, failed)
-        return self.respond.stream(request, stream, MSGPACK.encode(), tag, version=version, pinned=bool(pinned))
+    def _steps(self, form: str, slices: list[Slice], version: str) -> Iterator[_Step]:
+        _check_size(form, slices, self.store.settings.max_slice)
+        if form == "msgpack":
+            return itertools.chain.from_iterable(_messages(one, version) for one in slices)
+        if form == "npy":
+            return _npy(slices[0])
+        return iter([_Step(functools.partial(_file, slices[0], form), 0, 0)])
 
 
-def _steps(one: Slice, version: str) -> Iterator[_Step]:
+def _check_size(form: str, slices: list[Slice], most: int) -> None:
+    """Refuse an answer that would be too large, saying what to do."""
+    limit = min(most, MOST_BYTES.get(form, most))
+    least = NUMBER_BYTES if form in ("json", "csv") else 0
+    nbytes = sum(max(one.nbytes, least * one.selection.size) for one in slices)
+    if nbytes > limit:
+        advice = "ask for less, in several requests, or for a level"
+        if limit < most:
+            advice += ", or for format=npy"
+        raise TooLarge(f"a slice as {form}", nbytes, limit, "max_slice" if limit == most else "", advice)
+
+
+def _failed(request: Request, error: Exception) -> bytes:
+    """The last message of an answer that could not be completed."""
+    return _pack({"error": problem(*failure(request, error))})
+
+
+def _file(one: Slice, form: str) -> bytes:
+    return WHOLE[form](one.whole(), one.source.element)
+
+
+def _npy(one: Slice) -> Iterator[_Step]:
+    """A numpy file, some rows at a time."""
+    dims: Shape = ()
+    descr, t = one.source.type["dtype"], one.source.type
+    while t["class"] == "array":
+        dims, t = (*dims, *t["shape"]), t["base"]
+    header = npy_header(descr, ((0,) if one.shape is None else one.shape) + dims)
+    yield _Step(lambda: header, 0, len(header))
+    for part in one.rows():
+        yield _Step(functools.partial(_elements, one, part), TOUCHED_BYTES, one.bytes_of(part))
+
+
+def _elements(one: Slice, part: Part) -> bytes:
+    return one.values(part).tobytes()
+
+
+def _messages(one: Slice, version: str) -> Iterator[_Step]:
     """The messages of a slice."""
     header = _pack(one.header(version))
     yield _Step(lambda: header, 0, len(header))
     for part in one.parts:
-        nbytes = one.source.itemsize[0]
-        for n in part.shape:
-            nbytes *= n
-        yield _Step(functools.partial(_block, one, part), one.touched(part), nbytes)
+        yield _Step(functools.partial(_block, one, part), one.touched(part), one.bytes_of(part))
     yield _Step(lambda: END, 0, len(END))
 
 
@@ -176,8 +236,17 @@ def _asked(request: Request, parameters: dict[str, str]) -> Wanted:
     return Wanted(parameters.get("sel", ""), fields, int(level or 0), axes, method)
 
 
-def _posted(request: Request) -> list[Wanted]:
+def _disposition(parts: tuple[str, ...], form: str) -> bytes:
+    """A header that names a file after the dataset (RFC 6266)."""
+    name = "_".join((parts[0].rsplit(".", 1)[0], *parts[1:]))[-120:]
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", name)
+    return f"attachment; filename=\"{plain}.{form}\"; filename*=UTF-8''{quote(name)}.{form}".encode()
+
+
+def _posted(request: Request, form: str) -> list[Wanted]:
     """What the body of a request asks for."""
+    if form != "msgpack":
+        raise BadRequest(f"several selections are answered as msgpack; ask for format={form} by GET")
     is_json = b"json" in request.headers.get(b"content-type", b"")
     decode = msgspec.json.decode if is_json else msgspec.msgpack.decode
     try:

@@ -14,7 +14,7 @@ from chunkserve.errors import BadRequest, NotFound, Unsupported
 from chunkserve.grid import Box, Shape, row_chunk
 from chunkserve.metadata.messages import Message, dimension_labels, dtype_message, type_message
 from chunkserve.model import Dataset
-from chunkserve.selection import Indices, Part, Parts, Selection, bounding, parse, relative, runs, split
+from chunkserve.selection import Indices, Part, Parts, Selection, bounding, parse, relative, rows, runs, split
 from chunkserve.service.elements import Elements
 from chunkserve.service.fields import pick
 from chunkserve.service.hdffile import HdfFile
@@ -28,6 +28,9 @@ HANDLES = 1024
 
 PART_BYTES = 2 * 2**20
 """Bytes of a part of an answer, about; more where one stored chunk gives more."""
+
+ROW_BYTES = 32 * 2**20
+"""Bytes of a part that has to be in C order: the larger, the less often a chunk is decoded again for the next."""
 
 TOUCHED_BYTES = 32 * 2**20
 """Bytes of chunks that are decoded for one part, about; one chunk there is always."""
@@ -54,6 +57,7 @@ class Source(Protocol):
         unit: The shape in which it is stored.
         itemsize: Bytes of an element of the answer; of the source.
         objects: Elements are plain objects.
+        element: Their HDF5 type; ``None`` for voxels of a level.
         labels: Names of its axes, where they have one.
         files: What it depends on; all must be current.
         live: One of them is being written.
@@ -65,6 +69,7 @@ class Source(Protocol):
     unit: Shape
     itemsize: tuple[int, int]
     objects: bool
+    element: DataType | None
     labels: list[str | None]
     files: tuple[HdfFile, ...]
     live: bool
@@ -98,7 +103,7 @@ class DatasetSource:
         dataset = self.elements.dataset
         self.fields = fields
         element = _of_fields(dataset.type, fields)
-        self.element = element
+        self.element: DataType | None = element
         self.type = type_message(element)
         self.shape = dataset.shape
         self.objects = has_objects(element)
@@ -113,7 +118,10 @@ class DatasetSource:
     def read(self, box: Box) -> np.ndarray:
         """The elements of a box."""
         values = self.elements.read(box)
-        return pick(values, self.elements.dataset.type, self.element, self.fields) if self.fields else values
+        if not self.fields:
+            return values
+        assert self.element is not None
+        return pick(values, self.elements.dataset.type, self.element, self.fields)
 
     def prepare(self, box: Box) -> None:
         """Nothing to prepare."""
@@ -127,6 +135,7 @@ class LevelSource:
     """The voxels of a level of a pyramid."""
 
     objects = False
+    element: DataType | None = None
 
     def __init__(self, pyramids: Pyramids, pyramid: Pyramid, level: int) -> None:
         """Look at a level.
@@ -311,6 +320,16 @@ class Slice:
     def whole(self) -> np.ndarray:
         """All of it at once, shaped as :meth:`values`."""
         return self.values(Part((0,) * len(self.selection.indices), self.selection.indices))
+
+    def rows(self) -> Parts:
+        """It in parts that, one after the other, have the elements in C order."""
+        if self.source.shape is None:
+            return self.parts
+        return rows(self.selection, self.source.unit, self.source.itemsize[0], ROW_BYTES)
+
+    def bytes_of(self, part: Part) -> int:
+        """Bytes of a part, decoded."""
+        return math.prod(part.shape) * self.source.itemsize[0]
 
     def touched(self, part: Part) -> int:
         """Bytes of chunks that are read for a part, about."""
