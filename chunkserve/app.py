@@ -13,6 +13,7 @@ from chunkserve.faces.home import home
 from chunkserve.faces.meta import MetaFace
 from chunkserve.faces.ome import OmeFace
 from chunkserve.faces.ops import healthz, metrics, not_found, readyz
+from chunkserve.faces.reduce import ReduceFace
 from chunkserve.faces.refs import ReferenceFace
 from chunkserve.faces.respond import Face, Policy, Responder
 from chunkserve.faces.slices import SliceFace
@@ -46,6 +47,7 @@ def build(settings: Settings, paths: tuple[str, ...]) -> Faces:
         b"tiles": tiles,
         b"dzi": DeepZoomFace(tiles),
         b"meta": MetaFace(store, respond),
+        b"reduce": ReduceFace(store, respond),
         b"slice": SliceFace(store, respond),
         b"stats": StatsFace(store, respond),
         b"files": FileFace(store, respond),

@@ -169,6 +169,8 @@ class Faces:
         try:
             async with contextlib.aclosing(in_order(reply.stream, self.threads, receive)) as parts:
                 async for part in parts:
+                    if not part:
+                        continue
                     if not begun:
                         await send({"type": "http.response.start", "status": reply.status, "headers": reply.head})
                         begun = True

@@ -14,7 +14,7 @@ from chunkserve.errors import BadRequest, NotFound, Unsupported
 from chunkserve.grid import Box, Shape, row_chunk
 from chunkserve.metadata.messages import Message, dimension_labels, dtype_message, type_message
 from chunkserve.model import Dataset
-from chunkserve.selection import Indices, Part, Parts, Selection, bounding, parse, relative, rows, runs, split
+from chunkserve.selection import Indices, Part, Parts, Selection, bounding, parse, relative, rows, runs, split, touched
 from chunkserve.service.elements import Elements
 from chunkserve.service.fields import pick
 from chunkserve.service.hdffile import HdfFile
@@ -332,12 +332,14 @@ class Slice:
         return math.prod(part.shape) * self.source.itemsize[0]
 
     def touched(self, part: Part) -> int:
-        """Bytes of chunks that are read for a part, about."""
-        boxes = zip(part.indices, self.source.unit, strict=True)
-        return (
-            math.prod(len(picked) if c == 1 else -(-len(picked) // c) * c for picked, c in boxes)
-            * (self.source.itemsize[1])
-        )
+        """Bytes of chunks that are read for a part."""
+        return touched_bytes(self.source, part.indices)
+
+
+def touched_bytes(source: Source, indices: tuple[Indices, ...]) -> int:
+    """Bytes of all chunks that hold something that is picked, decoded."""
+    counts = (touched(picked, c) * c for picked, c in zip(indices, source.unit, strict=True))
+    return math.prod(counts) * source.itemsize[1]
 
 
 def _coded(values: np.ndarray) -> tuple[str, bytes]:

@@ -12,6 +12,7 @@ from chunkserve.datatypes import numpy_dtype
 from chunkserve.grid import Box, Shape
 from chunkserve.metadata.dimensions import find
 from chunkserve.model import Attribute, Dataset
+from chunkserve.selection import Indices
 from chunkserve.service.coordinates import Neighbour, group_attribute, neighbours
 from chunkserve.service.nodes import Node, Nodes
 from chunkserve.versions import digest
@@ -55,6 +56,13 @@ class Validity:
             values: Of real dtype, shape of the box.
             box: Where they are in the dataset.
         """
+        return self._valid(values, None if self.mask is None else self.mask[box.slices()[-2:]])
+
+    def picked(self, values: np.ndarray, indices: tuple[Indices, ...]) -> np.ndarray | None:
+        """Which of the elements at the crossings of indices are valid; ``None`` if all are."""
+        return self._valid(values, None if self.mask is None else self.mask[np.ix_(*indices[-2:])])
+
+    def _valid(self, values: np.ndarray, mask: np.ndarray | None) -> np.ndarray | None:
         invalid: np.ndarray | None = None
         if values.dtype.kind == "f":
             invalid = _joined(invalid, np.isnan(values))
@@ -64,10 +72,8 @@ class Validity:
             invalid = _joined(invalid, values > self.high)
         if self.low is not None:
             invalid = _joined(invalid, values < self.low)
-        if self.mask is not None:
-            part = self.mask[box.slices()[-2:]]
-            if part.any():
-                invalid = _joined(invalid, np.broadcast_to(part, values.shape))
+        if mask is not None and mask.any():
+            invalid = _joined(invalid, np.broadcast_to(mask, values.shape))
         return None if invalid is None else ~invalid
 
     def marked(self, values: np.ndarray) -> np.ndarray | None:
