@@ -3,9 +3,9 @@
 import functools
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from urllib.parse import parse_qsl, quote
 
 import msgspec
@@ -40,6 +40,9 @@ MOST_SELECTIONS = 10_000
 
 AHEAD = 3
 """Parts of an answer that are made at a time."""
+
+AT_ONCE = 256 * 2**10
+"""Bytes of chunks that are decoded while other requests wait."""
 
 _LEVEL = re.compile(r"[0-9]{1,3}\Z")
 
@@ -78,11 +81,18 @@ class _Question(NamedTuple):
     pinned: str
 
 
+class Make(Protocol):
+    """Computes some bytes; raises ``WouldBlock`` if it may not ``wait`` and has to."""
+
+    def __call__(self, *, wait: bool) -> bytes:
+        """The bytes."""
+
+
 @dataclass(frozen=True)
 class _Step:
     """Something to be computed for an answer, and how many bytes are read and sent for it."""
 
-    make: Callable[[], bytes]
+    make: Make
     touched: int
     nbytes: int
 
@@ -99,8 +109,6 @@ class SliceFace:
     def __call__(self, request: Request, *, wait: bool) -> Reply:
         """Answer a request."""
         path = self._parse(request.path)
-        if not wait:
-            raise WouldBlock
         parameters = parameters_of(request.query, path.parameters, PARAMETERS)
         form = parameters.get("format", "msgpack")
         if form not in FORMS:
@@ -132,13 +140,16 @@ class SliceFace:
             tag = digest("slice-1", version, question, [one.source.tag for one in slices])
         if tag and request.known() == tag:
             return self.respond.answer(request, Answer(blob_of(), tag), wait=wait, pinned=bool(pinned))
-        for one in slices:
-            one.prepare()
+        if wait:
+            for one in slices:
+                one.prepare()
         batches = _batches(self._steps(question.form, slices, version))
         first, second = next(batches), next(batches, None)
         media = MEDIA.get(question.form, MSGPACK)
+        if second is not None and not wait:
+            raise WouldBlock
         if second is None:
-            data = _run(first)
+            data = _run(first, wait=wait)
             if not tag:
                 return self.respond.fleeting(request, data, media.encode())
             answer = Answer(blob_of(data), tag, version, media=media)
@@ -174,7 +185,9 @@ def _failed(request: Request, error: Exception) -> bytes:
     return _pack({"error": problem(*failure(request, error))})
 
 
-def _file(one: Slice, form: str) -> bytes:
+def _file(one: Slice, form: str, *, wait: bool) -> bytes:
+    if not wait:
+        raise WouldBlock
     return WHOLE[form](one.whole(), one.source.element)
 
 
@@ -185,26 +198,35 @@ def _npy(one: Slice) -> Iterator[_Step]:
     while t["class"] == "array":
         dims, t = (*dims, *t["shape"]), t["base"]
     header = npy_header(descr, ((0,) if one.shape is None else one.shape) + dims)
-    yield _Step(lambda: header, 0, len(header))
+    yield _said(header)
     for part in one.rows():
         yield _Step(functools.partial(_elements, one, part), TOUCHED_BYTES, one.bytes_of(part))
 
 
-def _elements(one: Slice, part: Part) -> bytes:
-    return one.values(part).tobytes()
+def _elements(one: Slice, part: Part, *, wait: bool) -> bytes:
+    return one.values(part, wait=wait).tobytes()
 
 
 def _messages(one: Slice, version: str) -> Iterator[_Step]:
     """The messages of a slice."""
     header = _pack(one.header(version))
-    yield _Step(lambda: header, 0, len(header))
+    yield _said(header)
     for part in one.parts:
         yield _Step(functools.partial(_block, one, part), one.touched(part), one.bytes_of(part))
-    yield _Step(lambda: END, 0, len(END))
+    yield _said(END)
 
 
-def _block(one: Slice, part: Part) -> bytes:
-    return _pack(one.block(part))
+def _block(one: Slice, part: Part, *, wait: bool) -> bytes:
+    return _pack(one.block(part, wait=wait))
+
+
+def _said(data: bytes) -> _Step:
+    """Bytes that are known already."""
+    return _Step(functools.partial(_same, data), 0, len(data))
+
+
+def _same(data: bytes, *, wait: bool) -> bytes:  # noqa: ARG001
+    return data
 
 
 def _batches(steps: Iterator[_Step]) -> Iterator[list[_Step]]:
@@ -221,8 +243,10 @@ def _batches(steps: Iterator[_Step]) -> Iterator[list[_Step]]:
     yield batch
 
 
-def _run(batch: list[_Step]) -> bytes:
-    return b"".join([step.make() for step in batch])
+def _run(batch: list[_Step], *, wait: bool = True) -> bytes:
+    if not wait and sum(step.touched for step in batch) > AT_ONCE:
+        raise WouldBlock
+    return b"".join([step.make(wait=wait) for step in batch])
 
 
 def _asked(request: Request, parameters: dict[str, str]) -> Wanted:

@@ -22,6 +22,7 @@ from chunkserve.service.nodes import Node, Nodes
 from chunkserve.service.pyramid import Pyramid
 from chunkserve.service.pyramids import Pyramids, Wish
 from chunkserve.service.virtual import OtherFiles, elements_of
+from chunkserve.sources.localfile import WouldBlock
 
 HANDLES = 1024
 """Sources remembered, per worker."""
@@ -75,8 +76,12 @@ class Source(Protocol):
     live: bool
     tag: str
 
-    def read(self, box: Box) -> np.ndarray:
-        """The elements of a box: its shape, then the dimensions of array types."""
+    def read(self, box: Box, *, wait: bool = True) -> np.ndarray:
+        """The elements of a box: its shape, then the dimensions of array types.
+
+        Raises:
+            WouldBlock: Not ``wait``, and they are not at hand.
+        """
 
     def prepare(self, box: Box) -> None:
         """Make sure that a box can be read within the bounds of a request."""
@@ -115,9 +120,9 @@ class DatasetSource:
         self._fleeting = self.live or (dataset.layout == "virtual" and None in dataset.maxshape)
         self.tag = f"0/{'/'.join(fields)}"
 
-    def read(self, box: Box) -> np.ndarray:
+    def read(self, box: Box, *, wait: bool = True) -> np.ndarray:
         """The elements of a box."""
-        values = self.elements.read(box)
+        values = self.elements.read(box, wait=wait)
         if not self.fields:
             return values
         assert self.element is not None
@@ -157,8 +162,10 @@ class LevelSource:
         self.live = pyramid.live
         self.tag = f"{level}/{pyramid.tag}"
 
-    def read(self, box: Box) -> np.ndarray:
+    def read(self, box: Box, *, wait: bool = True) -> np.ndarray:
         """The voxels of a box."""
+        if not wait:
+            raise WouldBlock
         return self.pyramids.region(self.pyramid, self.level, box)
 
     def prepare(self, box: Box) -> None:
@@ -304,17 +311,21 @@ class Slice:
             "blocks": len(self.parts),
         }
 
-    def block(self, part: Part) -> Message:
-        """The message of a part; reads it."""
-        values = gather(self.source, part.indices)
+    def block(self, part: Part, *, wait: bool = True) -> Message:
+        """The message of a part; reads it.
+
+        Raises:
+            WouldBlock: Not ``wait``, and it is not at hand.
+        """
+        values = gather(self.source, part.indices, wait=wait)
         found: Message = {"start": list(self.kept(part.at)), "shape": list(self.kept(part.shape))}
         if self.source.objects:
             return found | {"items": values.reshape(-1).tolist()}
         return found | dict(zip(("codec", "data"), _coded(values), strict=True))
 
-    def values(self, part: Part) -> np.ndarray:
+    def values(self, part: Part, *, wait: bool = True) -> np.ndarray:
         """A part in the shape of the answer, then the dimensions of array types; reads it."""
-        values = gather(self.source, part.indices)
+        values = gather(self.source, part.indices, wait=wait)
         return values.reshape(self.kept(part.shape) + values.shape[len(part.shape) :])
 
     def whole(self) -> np.ndarray:
@@ -351,21 +362,24 @@ def _coded(values: np.ndarray) -> tuple[str, bytes]:
     return "raw", values.tobytes()
 
 
-def gather(source: Source, indices: tuple[Indices, ...]) -> np.ndarray:
+def gather(source: Source, indices: tuple[Indices, ...], *, wait: bool = True) -> np.ndarray:
     """Picked elements, read in boxes that leave out chunks of which nothing is picked.
 
     Returns:
         One axis per axis of the source, then the dimensions of array types.
+
+    Raises:
+        WouldBlock: Not ``wait``, and they are not at hand.
     """
     if not all(indices):
         shape = tuple(map(len, indices))
         return source.read(Box(shape, shape)) if source.shape is not None else np.empty(shape)
     cuts = [runs(picked, c) for picked, c in zip(indices, source.unit, strict=True)]
     if all(len(cut) == 1 for cut in cuts):
-        return _picked(source, indices)
+        return _picked(source, indices, wait=wait)
     out: np.ndarray | None = None
     for combination in itertools.product(*cuts):
-        found = _picked(source, tuple(picked for _, picked in combination))
+        found = _picked(source, tuple(picked for _, picked in combination), wait=wait)
         if out is None:
             out = np.empty((*map(len, indices), *found.shape[len(indices) :]), found.dtype)
         out[tuple(slice(at, at + len(picked)) for at, picked in combination)] = found
@@ -373,10 +387,10 @@ def gather(source: Source, indices: tuple[Indices, ...]) -> np.ndarray:
     return out
 
 
-def _picked(source: Source, indices: tuple[Indices, ...]) -> np.ndarray:
+def _picked(source: Source, indices: tuple[Indices, ...], *, wait: bool) -> np.ndarray:
     """Picked elements of one box."""
     box = bounding(indices)
-    values = source.read(box)
+    values = source.read(box, wait=wait)
     for axis, picked in enumerate(indices):
         if len(picked) != values.shape[axis]:
             values = values[(slice(None),) * axis + (relative(picked, box.start[axis]),)]
