@@ -301,6 +301,10 @@ GAP = 4096
 """Bytes between chunks that are read along with them."""
 
 
+NEAR = 16 * 2**10
+"""Bytes between rows of contiguous data that are read along with them: less than another read costs."""
+
+
 def _runs(found: list[tuple[ChunkRef, Shape]]) -> Iterator[list[tuple[ChunkRef, Shape]]]:
     """Chunks in file order, cut where they are far apart or become many bytes."""
     run: list[tuple[ChunkRef, Shape]] = []
@@ -377,21 +381,27 @@ def _check_extent(e: Elements) -> None:
 
 
 def _from_rows(e: Elements, box: Box, read: Callable[[int, int], bytes | bytearray]) -> np.ndarray:
-    """A box of row-major data, read as the runs of whole trailing axes it consists of."""
+    """A box of row-major data, read as the runs of whole trailing axes it consists of; near ones together."""
     itemsize = e.dtype.itemsize * max(1, math.prod(e.dims))
-    shape = e.shape
-    split = len(shape)
-    while split and box.start[split - 1] == 0 and box.stop[split - 1] == shape[split - 1]:
+    split = len(e.shape)
+    while split and box.start[split - 1] == 0 and box.stop[split - 1] == e.shape[split - 1]:
         split -= 1
-    split = max(split, 1) if shape else 0
-    run = math.prod(box.shape[split - 1 :]) if shape else 1
-    strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    parts = []
-    for lead in np.ndindex(box.shape[: max(split - 1, 0)]):
-        at = [a + i for a, i in zip(box.start, (*lead, *[0] * (len(shape) - len(lead))), strict=True)]
-        first = sum(i * s for i, s in zip(at, strides, strict=True))
-        parts.append(read(first * itemsize, run * itemsize))
-    return np.frombuffer(b"".join(parts), e.dtype).reshape(box.shape + e.dims)
+    split = max(split, 1) if e.shape else 0
+    strides = [math.prod(e.shape[axis + 1 :]) * itemsize for axis in range(len(e.shape))]
+    first = sum(a * s for a, s in zip(box.start, strides, strict=True))
+    run = math.prod(box.shape[split - 1 :]) * itemsize if e.shape else itemsize
+    if split <= 1:
+        return np.frombuffer(read(first, run), e.dtype).reshape(box.shape + e.dims)
+    count, stride = box.shape[split - 2], strides[split - 2]
+    together = max(1, RUN // stride) if stride - run <= NEAR else 1
+    out = np.empty((math.prod(box.shape[: split - 2]), count, run), np.uint8)
+    for nth, lead in enumerate(np.ndindex(box.shape[: split - 2])):
+        start = first + sum(i * s for i, s in zip(lead, strides, strict=False))
+        for row in range(0, count, together):
+            n = min(together, count - row)
+            data = np.frombuffer(read(start + row * stride, (n - 1) * stride + run), np.uint8)
+            out[nth, row : row + n] = np.lib.stride_tricks.as_strided(data, (n, run), (stride, 1), writeable=False)
+    return out.reshape(-1).view(e.dtype).reshape(box.shape + e.dims)
 
 
 def _external(e: Elements, box: Box, _: bool) -> np.ndarray:
