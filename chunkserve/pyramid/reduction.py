@@ -159,7 +159,7 @@ def _kept(values: np.ndarray, valid: np.ndarray | None, other: Any) -> np.ndarra
 
 def _squares(values: np.ndarray, valid: np.ndarray | None, mean: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """Sums of squared distances from the mean."""
-    away = np.subtract(values, mean, dtype=mean.dtype)
+    away = np.asarray(np.subtract(values, mean, dtype=mean.dtype))
     if valid is not None:
         away[~valid] = 0
     squared = (away * away.conj()).real if away.dtype.kind == "c" else np.square(away, out=away)
