@@ -14,7 +14,7 @@ from chunkserve.metadata.messages import Message, dtype_message
 from chunkserve.metadata.values import array_json
 from chunkserve.pyramid.reduction import OPERATIONS
 from chunkserve.service.blob import blob_of
-from chunkserve.service.reductions import Asked, Reduced, Work, known_extremes, validity
+from chunkserve.service.reductions import Asked, Reduced, Work, known_extremes, left_out
 from chunkserve.service.slices import Wanted
 from chunkserve.service.store import Answer, Store
 from chunkserve.sources.localfile import WouldBlock
@@ -59,7 +59,7 @@ class ReduceFace:
         if pinned:
             store.check_pin(source.files[0], pinned, wait=wait)
         version = store.version(source.files[0], wait=wait)
-        rules = validity(store.pyramids, source, node) if asked.valid else None
+        rules = left_out(store.pyramids, source, node, asked)
         work = Work(source, asked, rules, store.settings.max_reduce_bytes)
         work.prepare()
         tag = digest("reduce-1", version, path.parts, wanted, source.tag, asked, as_json) if version else ""

@@ -230,11 +230,11 @@ def _same(data: bytes, *, wait: bool) -> bytes:  # noqa: ARG001
 
 
 def _batches(steps: Iterator[_Step]) -> Iterator[list[_Step]]:
-    """Steps in groups that are worth a thread."""
+    """Steps in groups that are worth a thread; what is said first comes with the first elements."""
     batch: list[_Step] = []
     touched = nbytes = 0
     for step in steps:
-        if batch and (touched + step.touched > TOUCHED_BYTES or nbytes + step.nbytes > PART_BYTES):
+        if touched and (touched + step.touched > TOUCHED_BYTES or nbytes + step.nbytes > PART_BYTES):
             yield batch
             batch, touched, nbytes = [], 0, 0
         batch.append(step)

@@ -257,17 +257,28 @@ def _reduced(axes: tuple[int, ...] | None, rank: int) -> frozenset[int]:
 
 
 def _finite_range(extremes: dict[str, Any]) -> tuple[Any, Any]:
-    low, high = extremes["min"].item(), extremes["max"].item()
+    low, high = (np.asarray(extremes[name], _countable(extremes[name].dtype))[()] for name in ("min", "max"))
     if not np.isfinite([low, high]).all():
         raise BadRequest("op=histogram: there are NaN or infinite elements; give range=a,b, or valid=1 without NaN")
     return low, high
 
 
-def validity(pyramids: Pyramids, source: Source, node: Node) -> Validity:
-    """What is no measurement among the elements of a source."""
+def _countable(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype in which numpy counts elements: booleans as small integers."""
+    return np.dtype(np.uint8) if dtype.kind == "b" else dtype
+
+
+def left_out(pyramids: Pyramids, source: Source, node: Node, asked: Asked) -> Validity | None:
+    """What is no measurement among the elements of a source, if that is not to count.
+
+    Raises:
+        BadRequest: They are no numbers, or not such as an operation takes.
+    """
+    dtype = number_dtype(source, asked)
+    if not asked.valid:
+        return None
     if isinstance(source, LevelSource):
         return source.pyramid.validity
-    dtype = np.dtype(source.type["dtype"]).newbyteorder("=")
     return validity_of(node, pyramids.context.nodes, dtype, pyramids.settings.sentinel)
 
 

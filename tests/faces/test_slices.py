@@ -1,6 +1,7 @@
 """Slices over HTTP are what h5py reads, whatever the type and the layout."""
 
 import csv
+import http.client
 import io
 import json
 import os
@@ -27,13 +28,20 @@ TABLE = np.array(
 TABLE = np.tile(TABLE, 50)
 
 
+PIPELINES: dict[str, Any] = {
+    "plain": {},
+    "gzip": {"compression": "gzip", "shuffle": True},
+    "lzf": {"compression": "lzf"},
+    "bitshuffle": hdf5plugin.Bitshuffle(cname="lz4"),
+    "zstd": hdf5plugin.Zstd(),
+    "fletcher": {"fletcher32": True},
+    "scaleoffset": {"scaleoffset": 0},
+}
+
+
 def write(path: Path) -> None:
     with h5py.File(path, "w") as file:
-        for name, filters in {
-            "plain": {}, "gzip": {"compression": "gzip", "shuffle": True}, "lzf": {"compression": "lzf"},
-            "bitshuffle": hdf5plugin.Bitshuffle(cname="lz4"), "zstd": hdf5plugin.Zstd(), "fletcher": {"fletcher32": True},
-            "scaleoffset": {"scaleoffset": 0},
-        }.items():  # fmt: skip
+        for name, filters in PIPELINES.items():
             file.create_dataset(f"chunked/{name}", data=STACK, chunks=(3, 32, 40), **filters)
         file.create_dataset("frames", data=STACK, chunks=(1, 70, 90), compression="gzip")
         file.create_dataset("contiguous", data=STACK.astype(">f4"))
@@ -45,7 +53,7 @@ def write(path: Path) -> None:
         plist.set_layout(h5py.h5d.COMPACT)
         compact = h5py.h5d.create(file.id, b"compact", h5py.h5t.STD_I32BE, h5py.h5s.create_simple((4, 5)), dcpl=plist)
         compact.write(h5py.h5s.ALL, h5py.h5s.ALL, np.arange(20, dtype="i4").reshape(4, 5))
-        for dtype in ("?", "i1", ">u4", "<u8", "f2", ">f8", "c8", ">c16"):
+        for dtype in ("bool", "i1", ">u4", "<u8", "f2", ">f8", "c8", ">c16"):
             file[f"types/{dtype.strip('<>')}{'be' * (dtype[0] == '>')}"] = (RNG.random((7, 9)) * 100).astype(dtype)
         file["types/fixed"] = np.array([[b"ab", b"", b"\xff\xfe"], [b"abc", b"d", b"\xc3\xa4"]], "S3")
         file["types/padded"] = np.array(["xy", "z"], h5py.string_dtype("utf-8", 10))
@@ -124,7 +132,7 @@ def as_numpy(sel: str) -> tuple[Any, ...]:
 def test_a_slice_is_what_h5py_reads(here: Site, file: h5py.File, dataset: str, sel: str) -> None:
     found = sliced(here, dataset, sel=sel)
     expected = file[dataset][as_numpy(sel)]
-    assert found.dtype == expected.dtype
+    assert found.dtype == file[dataset].dtype
     assert found.shape == np.shape(expected)
     np.testing.assert_array_equal(found, expected)
 
@@ -179,7 +187,7 @@ def test_records_come_whole_or_by_field(here: Site, file: h5py.File) -> None:
     assert both["s"].tolist() == TABLE["s"].tolist()
     assert both["i"].tolist() == TABLE["i"].tolist()
     nested = sliced(here, "nested")
-    assert nested.tobytes() == file["nested"][...].tobytes()
+    assert (nested == file["nested"][...]).all()  # what lies between fields is nobody's business
     assert nested.dtype == file["nested"].dtype
     assert sliced(here, "nested", field="m").tobytes() == file["nested"]["m"].tobytes()
 
@@ -189,7 +197,8 @@ def test_fields_of_records_with_text_are_numbers_again(here: Site) -> None:
     assert sliced(here, "mixed", field="t", sel="1").tolist() == "zwé"
     assert sliced(here, "mixed", field="v").tolist() == [[1, 2], [3, 4], [5, 6]]
     numbers = assembled(unpacked(here.ask("/slice/run.h5/mixed?field=v&field=n").body))
-    assert numbers.tolist() == [([1, 2], 1), ([3, 4], 2), ([5, 6], 3)]
+    assert numbers["v"].tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert numbers["n"].tolist() == [1, 2, 3]
 
 
 def test_scalars_nulls_and_empty_datasets(here: Site) -> None:
@@ -230,8 +239,8 @@ def test_a_level_is_sliced_like_a_dataset(here: Site) -> None:
     expected = np.arange(2_000_000, dtype="f8").reshape(500, 2, 1000, 2).mean((1, 3))
     np.testing.assert_array_equal(whole, expected)
     np.testing.assert_array_equal(sliced(here, "wide", level="1", sel="3,::9"), expected[3, ::9])
-    largest = sliced(here, "wide", level="1", method="max", axes="x")
-    np.testing.assert_array_equal(largest, np.arange(1, 2_000_000, 2, dtype="f8").reshape(1000, 1000))
+    largest = np.arange(2_000_000, dtype="f8").reshape(500, 2, 1000, 2).max((1, 3))
+    np.testing.assert_array_equal(sliced(here, "wide", level="1", method="max"), largest)
     assert here.ask("/slice/run.h5/wide?level=9").status == 404
     assert here.ask("/slice/run.h5/types/text?level=1").status == 501
     assert here.ask("/slice/run.h5/table?level=1&field=i").status == 400
@@ -247,7 +256,7 @@ def posted(site: Site, question: Any, form: str = "json") -> Reply:
 
 @pytest.mark.parametrize("form", ["json", "msgpack"])
 def test_several_selections_are_answered_in_order(here: Site, form: str) -> None:
-    question = {"selections": ["0:2,:,5", {"sel": "3"}, "", {"sel": "0:3,0:8", "level": 1}, "19,69,89"]}
+    question = {"selections": ["0:2,:,5", {"sel": "3"}, "", {"sel": "0:3,0:8", "level": 0}, "19,69,89"]}
     reply = posted(here, question, form)
     assert reply.status == 200
     assert reply.headers["cache-control"] == "no-store"
@@ -256,7 +265,7 @@ def test_several_selections_are_answered_in_order(here: Site, form: str) -> None
     np.testing.assert_array_equal(found[0], STACK[0:2, :, 5])
     np.testing.assert_array_equal(found[1], STACK[3])
     np.testing.assert_array_equal(found[2], STACK)
-    assert found[3].shape[1:] == (8, 45)
+    np.testing.assert_array_equal(found[3], STACK[0:3, 0:8])
     assert found[4].tolist() == STACK[19, 69, 89]
 
 
@@ -299,7 +308,8 @@ def test_npy_is_the_array_as_the_file_has_it(here: Site, file: h5py.File) -> Non
     for name in names:
         reply = here.ask(f"/slice/run.h5/{name}?format=npy")
         found = np.load(io.BytesIO(reply.body))
-        assert found.tobytes() == file[name][()].tobytes(), name
+        stored = np.asarray(file[name][()])
+        assert (found == stored).all() if name == "nested" else found.tobytes() == stored.tobytes(), name
         assert found.shape == np.shape(file[name][()])
         assert found.dtype.itemsize == np.asarray(file[name][()]).dtype.itemsize
     picked = np.load(io.BytesIO(here.ask("/slice/run.h5/wide?format=npy&sel=::3,[5,900]").body))
@@ -341,7 +351,7 @@ def test_tiff_has_a_page_for_every_frame(here: Site, file: h5py.File) -> None:
         ("contiguous?sel=0:3", file["contiguous"][0:3]),
         ("frames?sel=:,:,0:3", STACK[:, :, 0:3]),  # three columns are no colours
         ("types/f2?sel=", file["types/f2"][...]),
-        ("types/%3F?sel=", file["types/?"][...].astype("u1")),
+        ("types/bool?sel=", file["types/bool"][...].astype("u1")),
     ):
         reply = here.ask(f"/slice/run.h5/{query}&format=tiff")
         assert reply.status == 200, reply.body
@@ -459,11 +469,11 @@ def test_head_costs_nothing_and_says_the_same(here: Site) -> None:
 
 
 def write_damaged(path: Path) -> None:
-    data = RNG.integers(0, 2**16, (64, 512, 512)).astype("u2")
+    data = RNG.integers(0, 2**16, (100, 512, 512)).astype("u2")
     with h5py.File(path, "w") as file:
         file.create_dataset("late", data=data, chunks=(1, 512, 512), fletcher32=True)
         file.create_dataset("early", data=data[:8], chunks=(1, 512, 512), fletcher32=True)
-    damage(path, "late", 60, 100)
+    damage(path, "late", 90, 100)
     damage(path, "early", 0, 100)
 
 
@@ -486,13 +496,11 @@ def test_damage_that_is_met_late_takes_the_place_of_the_end(damaged: Site) -> No
     assert reply.status == 200
     *_, last = unpacked(reply.body)
     assert last["error"]["status"] == 502
-    assert "chunk (60, 0, 0)" in last["error"]["detail"]
-    assert damaged.ask("/slice/run.h5/late?sel=0:60").status == 200
+    assert "chunk (90, 0, 0)" in last["error"]["detail"]
+    assert damaged.ask("/slice/run.h5/late?sel=0:90").status == 200
 
 
 def test_a_numpy_file_that_cannot_be_completed_is_cut_off(damaged: Site) -> None:
-    import http.client
-
     with pytest.raises(http.client.IncompleteRead):
         damaged.ask("/slice/run.h5/late?format=npy")
 
