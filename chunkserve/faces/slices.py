@@ -10,13 +10,14 @@ from urllib.parse import parse_qsl, quote
 
 import msgspec
 
-from chunkserve.errors import BadRequest, TooLarge
+from chunkserve.errors import BadRequest, SourceChanged, TooLarge
 from chunkserve.faces.paths import UrlPath, parameters_of, parse_path
 from chunkserve.faces.respond import Reply, Request, Responder, Stream, failure, problem
 from chunkserve.grid import Shape
 from chunkserve.metadata.exports import MEDIA, WHOLE, npy_header
 from chunkserve.selection import Part
 from chunkserve.service.blob import blob_of
+from chunkserve.service.hdffile import HdfFile
 from chunkserve.service.slices import PART_BYTES, TOUCHED_BYTES, Slice, Source, Wanted
 from chunkserve.service.store import Answer, Store
 from chunkserve.sources.localfile import WouldBlock
@@ -161,11 +162,18 @@ class SliceFace:
 
     def _steps(self, form: str, slices: list[Slice], version: str) -> Iterator[_Step]:
         _check_size(form, slices, self.store.settings.max_slice)
+        check = _Step(functools.partial(self._check_version, slices[0].source.files[0], version), 0, 0)
         if form == "msgpack":
-            return itertools.chain.from_iterable(_messages(one, version) for one in slices)
+            return itertools.chain.from_iterable(_messages(one, version, check) for one in slices)
         if form == "npy":
-            return _npy(slices[0])
+            return itertools.chain(_npy(slices[0]), (check,))
         return iter([_Step(functools.partial(_file, slices[0], form), 0, 0)])
+
+    def _check_version(self, file: HdfFile, version: str, *, wait: bool) -> bytes:
+        """Nothing to send, if all files an answer was drawn from still are what they were when it began."""
+        if self.store.version(file, wait=wait) != version:
+            raise SourceChanged(f"{file.name} or a file it draws from changed while it was read")
+        return b""
 
 
 def _check_size(form: str, slices: list[Slice], most: int) -> None:
@@ -207,12 +215,13 @@ def _elements(one: Slice, part: Part, *, wait: bool) -> bytes:
     return one.values(part, wait=wait).tobytes()
 
 
-def _messages(one: Slice, version: str) -> Iterator[_Step]:
+def _messages(one: Slice, version: str, check: _Step) -> Iterator[_Step]:
     """The messages of a slice."""
     header = _pack(one.header(version))
     yield _said(header)
     for part in one.parts:
         yield _Step(functools.partial(_block, one, part), one.touched(part), one.bytes_of(part))
+    yield check
     yield _said(END)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -374,17 +375,28 @@ def gather(source: Source, indices: tuple[Indices, ...], *, wait: bool = True) -
     if not all(indices):
         shape = tuple(map(len, indices))
         return source.read(Box(shape, shape)) if source.shape is not None else np.empty(shape)
-    cuts = [runs(picked, c) for picked, c in zip(indices, source.unit, strict=True)]
-    if all(len(cut) == 1 for cut in cuts):
+    boxes = list(_boxes(source, indices))
+    if len(boxes) == 1:
         return _picked(source, indices, wait=wait)
     out: np.ndarray | None = None
-    for combination in itertools.product(*cuts):
-        found = _picked(source, tuple(picked for _, picked in combination), wait=wait)
+    for box in boxes:
+        found = _picked(source, box.indices, wait=wait)
         if out is None:
             out = np.empty((*map(len, indices), *found.shape[len(indices) :]), found.dtype)
-        out[tuple(slice(at, at + len(picked)) for at, picked in combination)] = found
+        out[tuple(slice(at, at + n) for at, n in zip(box.at, box.shape, strict=True))] = found
     assert out is not None
     return out
+
+
+def _boxes(source: Source, indices: tuple[Indices, ...]) -> Iterator[Part]:
+    """Picked indices in parts whose bounding boxes are small and hold no chunk of which nothing is picked."""
+    parts: Iterable[Part] = (Part((0,) * len(indices), indices),)
+    if touched_bytes(source, indices) > TOUCHED_BYTES:
+        parts = split(Selection(indices), source.unit, source.itemsize, (TOUCHED_BYTES, TOUCHED_BYTES))
+    for part in parts:
+        for cut in itertools.product(*(runs(picked, c) for picked, c in zip(part.indices, source.unit, strict=True))):
+            at = tuple(a + b for a, (b, _) in zip(part.at, cut, strict=True))
+            yield Part(at, tuple(picked for _, picked in cut))
 
 
 def _picked(source: Source, indices: tuple[Indices, ...], *, wait: bool) -> np.ndarray:
