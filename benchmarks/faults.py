@@ -23,10 +23,10 @@ from rich.console import Console
 from benchmarks.common import ours, procfs
 from benchmarks.common.errors import BenchmarkError, Missing
 from benchmarks.common.folders import results_folder, scratch
-from benchmarks.common.progress import bars
 from benchmarks.common.report import Report, Table, finish
 from benchmarks.common.tally import Asker, Tally
 from benchmarks.common.versioned import VERSIONS, Change, by_copying, by_hdf5, by_rename, make_templates
+from chunkserve.progress import bars
 
 HELP = "killed readers, changing files and EIO under load: counts of right, failed and wrong answers"
 SHIM = Path(__file__).with_name("common") / "eio.c"

@@ -29,8 +29,8 @@ from benchmarks.common.folders import results_folder, scratch
 from benchmarks.common.local import Local
 from benchmarks.common.processes import HOST
 from benchmarks.common.procfs import cpu_seconds
-from benchmarks.common.progress import bars
 from benchmarks.common.report import Report, Table, finish, mebibytes, number, seconds
+from chunkserve.progress import bars
 
 HELP = "a file of 10,000 datasets opened by zarr and xarray: requests and seconds"
 LENGTH = 100

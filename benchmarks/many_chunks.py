@@ -25,8 +25,8 @@ from benchmarks.common.errors import Missing, Wrong
 from benchmarks.common.folders import results_folder, scratch
 from benchmarks.common.local import Local
 from benchmarks.common.procfs import cpu_seconds, peak_memory, roles
-from benchmarks.common.progress import bars
 from benchmarks.common.report import Report, Table, finish, mebibytes, number, seconds
+from chunkserve.progress import bars
 
 HELP = "a dataset of a million chunks: time to the first, memory, size of the index"
 DATASET = "x"

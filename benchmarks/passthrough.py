@@ -24,13 +24,13 @@ from benchmarks.common.load import Shape as LoadShape
 from benchmarks.common.nginx import NAME as NGINX
 from benchmarks.common.nginx import Copies, Nginx
 from benchmarks.common.peers import PEERS
-from benchmarks.common.progress import bars
 from benchmarks.common.report import Report, finish
 from benchmarks.common.rounds import Entrant, Measured, measure
 from benchmarks.common.series import KIB, QUICK_SIZES, SIZES, Series, other_series, plain_series, sharded
 from benchmarks.common.server import Server, check
 from benchmarks.common.venvs import base_python
 from benchmarks.passthrough_tables import tables, target_rows
+from chunkserve.progress import bars
 
 HELP = "requests and bytes per second by chunk size, beside nginx and other servers"
 NAMES = (NGINX, *(peer.name for peer in PEERS))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numcodecs.blosc
 import numpy as np
 import zarr
 from rich.console import Console
@@ -25,35 +26,41 @@ from benchmarks import pyramid_data
 from benchmarks.common import ours
 from benchmarks.common.client import Client
 from benchmarks.common.datafile import read_through, wait_until_settled
-from benchmarks.common.errors import Wrong
+from benchmarks.common.errors import Missing, NotStarted, Wrong
 from benchmarks.common.folders import results_folder, scratch
 from benchmarks.common.load import Shape as LoadShape
 from benchmarks.common.load import load
 from benchmarks.common.nginx import CONFIGURATION, PROGRAM
+from benchmarks.common.peers import APPS, CHUNKMIRAGE, START_SECONDS
 from benchmarks.common.processes import HOST, Process, free_port
 from benchmarks.common.procfs import peak_memory, roles
-from benchmarks.common.progress import bars
 from benchmarks.common.report import Report, Table, finish, mebibytes, number, seconds
 from benchmarks.common.server import Target
+from benchmarks.common.venvs import base_python, environment
+from chunkserve.allocator import reuse_large_blocks
 from chunkserve.codecs.decode import decode
 from chunkserve.grid import grid_shape
 from chunkserve.metadata.present import pipeline_of
+from chunkserve.progress import bars
 from chunkserve.service.pyramids import Wish
 from chunkserve.service.store import Store, open_roots
 from chunkserve.settings import Settings
 
-HELP = "building pyramids against decoding alone, tensorstore and neuroglancer; a large image at first sight"
+HELP = "building pyramids against decoding alone, tensorstore, chunkmirage, neuroglancer; a large image at first sight"
 ROUNDS = 3
+OURS = "chunkserve, chunks by HTTP"
 STACKS = (("gzip+shuffle uint16 volume", "tomogram"), ("bitshuffle-LZ4 uint32 frames", "detector/frames"))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     parser.add_argument("--threads", type=int, help="that decode and build [all cores]")
+    parser.add_argument("--peer-python", help="to make chunkmirage's environment with [python3.12 if there, else this]")
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Run it; the exit status."""
+    reuse_large_blocks()
     threads = options.threads or options.cores
     report = Report("pyramid", "Pyramids", f"{threads} threads; the best of {ROUNDS} runs that take turns.")
     with scratch() as folder, bars(console) as progress:
@@ -158,17 +165,38 @@ def _blocks(options: argparse.Namespace, file: Path, folder: Path) -> dict[str, 
     try:
         process.wait_for_port(port)
         base = f"http://{HOST}:{port}"
-        group = zarr.open_group(f"{base}/ome/{file.name}/{name}", mode="r")
+        level = zarr.open_group(f"{base}/ome/{file.name}/{name}", mode="r")["1"]
         zarr.open_array(f"{base}/zarr/{file.name}/{name}", mode="r")[0, 0, 0]  # everything is open, no level is made
-        half = side // 2
-        found["ways"]["chunkserve, over HTTP"] = _twice(lambda: group["1"][:half, :half, :half], want)
+        with Client(port) as client:
+            found["ways"][OURS] = _twice(
+                _chunks(client, f"/ome/{file.name}/{name}/1", level.chunks[0], side // 2), want
+            )
+        half = slice(0, side // 2)
+        found["ways"]["the same by zarr-python, known"] = _twice(lambda: level[half, half, half], want)
         with contextlib.suppress(ImportError):
             found["ways"]["tensorstore downsample over /zarr"] = _twice(_tensorstore(base, file, side), want)
     finally:
         process.stop()
+    with contextlib.suppress(Missing, NotStarted):
+        found["ways"]["chunkmirage downsample, over HTTP"] = _chunkmirage(options, file, folder, side, want)
     with contextlib.suppress(ImportError):
         found["ways"]["neuroglancer LocalVolume on h5py"] = _twice(_neuroglancer(file, side), None)
     return found
+
+
+def _chunks(client: Client, path: str, edge: int, side: int) -> Callable[[], np.ndarray]:
+    """A block as a browser reads it: chunk by chunk on one connection, decoded here."""
+    out = np.empty((side,) * 3, "u2")
+
+    def read() -> np.ndarray:
+        for z, y, x in np.ndindex(*(-(-side // edge),) * 3):
+            frame = client.body(f"{path}/c/{z}/{y}/{x}")
+            chunk = np.frombuffer(numcodecs.blosc.decompress(frame), "u2").reshape((edge,) * 3)
+            part = out[z * edge : (z + 1) * edge, y * edge : (y + 1) * edge, x * edge : (x + 1) * edge]
+            part[...] = chunk[: part.shape[0], : part.shape[1], : part.shape[2]]
+        return out
+
+    return read
 
 
 def _twice(read: Callable[[], np.ndarray], want: np.ndarray | None) -> tuple[float, float]:
@@ -194,6 +222,22 @@ def _tensorstore(base: str, file: Path, side: int) -> Callable[[], np.ndarray]:
     return lambda: np.asarray(array[: side // 2, : side // 2, : side // 2].read().result())
 
 
+def _chunkmirage(
+    options: argparse.Namespace, file: Path, folder: Path, side: int, want: np.ndarray
+) -> tuple[float, float]:
+    python = environment(options.cache / "peers" / "chunkmirage", CHUNKMIRAGE, options.peer_python or base_python())
+    port, app = free_port(), APPS / "chunkmirage_downsample_app.py"
+    words = [str(python), str(app), str(file), str(port), pyramid_data.TOMOGRAM]
+    process = Process(words, folder / "chunkmirage.log", {"HOME": str(folder)})
+    try:
+        process.wait_for_port(port, START_SECONDS)
+        level = zarr.open_array(f"http://{HOST}:{port}/{pyramid_data.TOMOGRAM}/zarr3/s0", mode="r")
+        half = side // 2
+        return _twice(lambda: np.asarray(level[:half, :half, :half]), want)
+    finally:
+        process.stop()
+
+
 def _neuroglancer(file: Path, side: int) -> Callable[[], np.ndarray]:
     """What its LocalVolume does for a chunk; its own encoder fails with numpy 2.5."""
     from neuroglancer.downsample import downsample_with_averaging  # noqa: PLC0415 - optional
@@ -212,7 +256,7 @@ def _neuroglancer(file: Path, side: int) -> Callable[[], np.ndarray]:
 
 def _block_table(found: dict[str, Any]) -> Table:
     ways = found["ways"]
-    mine = ways["chunkserve, over HTTP"]
+    mine = ways[OURS]
     rows = [
         [way, seconds(cold), seconds(again), number(cold / mine[0]), number(again / mine[1])]
         for way, (cold, again) in ways.items()

@@ -1,5 +1,6 @@
 """The composition root: settings in, an ASGI application out, with every route in sight."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -7,6 +8,7 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from chunkserve.board import Board, Row
 from chunkserve.faces.asgi import Faces
 from chunkserve.faces.files import FileFace
 from chunkserve.faces.home import home
@@ -20,12 +22,21 @@ from chunkserve.faces.slices import SliceFace
 from chunkserve.faces.stats import StatsFace
 from chunkserve.faces.tiles import DeepZoomFace, TileFace
 from chunkserve.faces.zarr import ZarrFace
+from chunkserve.service.metrics import Metrics, samples
 from chunkserve.service.store import Store, open_roots
 from chunkserve.settings import Settings
 
+PUBLISHED_EVERY = 1.0
+"""Seconds between two times that a worker tells the others its figures."""
 
-def build(settings: Settings, paths: tuple[str, ...]) -> Faces:
+
+def build(settings: Settings, paths: tuple[str, ...], row: Row | None = None) -> Faces:
     """The application that serves ``paths`` (``PATH`` or ``NAME=PATH``).
+
+    Args:
+        settings: Of the server.
+        paths: What is served; the setting ``roots`` if there are none.
+        row: Where this worker tells its figures, if there are others.
 
     Raises:
         FileNotFoundError: A path does not exist.
@@ -62,10 +73,21 @@ def build(settings: Settings, paths: tuple[str, ...]) -> Faces:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        publishing = asyncio.create_task(_publish(metrics_of_all))
         yield
+        publishing.cancel()
+        metrics_of_all.publish()
         threads.shutdown(wait=False, cancel_futures=True)
         store.close()
 
     others = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: not_found, 405: not_found})
-    others.state.store = store
-    return Faces(faces, others, respond, threads, settings.wait, posting=frozenset({b"slice"}))
+    found = Faces(faces, others, respond, threads, settings.wait, posting=frozenset({b"slice"}))
+    metrics_of_all = Metrics(row or Board(1).row(0), lambda: [*samples(store), *found.traffic.samples()])
+    others.state.store, others.state.metrics = store, metrics_of_all
+    return found
+
+
+async def _publish(metrics: Metrics) -> None:
+    while True:
+        metrics.publish()
+        await asyncio.sleep(PUBLISHED_EVERY)

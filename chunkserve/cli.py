@@ -11,25 +11,17 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.filesize import decimal
 from rich.logging import RichHandler
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from rich.table import Table
 from rich.tree import Tree
 
 from chunkserve import __version__
+from chunkserve.allocator import reuse_large_blocks
 from chunkserve.cache.disk import DiskCache
 from chunkserve.cache.levels import LevelCache
 from chunkserve.errors import ChunkserveError
 from chunkserve.hdf5.demo_client import demo_steps
 from chunkserve.inspection import Report, inspect
+from chunkserve.progress import bars, throughput
 from chunkserve.service.pyramids import Wish
 from chunkserve.service.store import Store, open_roots
 from chunkserve.settings import PREFIX, Settings, load, size_text
@@ -220,22 +212,10 @@ def _example(settings: Settings, paths: tuple[str, ...]) -> str:
     return ""
 
 
-def _progress(console: Console) -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
-
-
 def _demo(options: argparse.Namespace, console: Console) -> int:
     settings = _load(options)
     folder = options.folder or os.path.join(settings.cache_folder(), "demo")
-    with _progress(console) as progress:
+    with bars(console) as progress:
         task = progress.add_task("making sample data", total=None)
         for name, done, total in demo_steps(folder):
             progress.update(task, description=f"making {name}", completed=done, total=total)
@@ -251,7 +231,7 @@ def _inspect(options: argparse.Namespace, console: Console) -> int:
     store = Store(settings, open_roots(settings, (folder,)))
     path = (name, *(part for part in options.path.split("/") if part))
     try:
-        with _progress(Console(stderr=True)) as progress:
+        with bars(Console(stderr=True)) as progress:
             task = progress.add_task("reading", total=None)
             report = inspect(store, path, lambda: progress.advance(task))
     finally:
@@ -268,10 +248,11 @@ def _warm(options: argparse.Namespace, console: Console) -> int:
     if not os.path.isfile(options.file):
         raise FileNotFoundError(f"{options.file}: no such file")
     roots = settings.roots or (os.path.dirname(os.path.realpath(options.file)),)
+    reuse_large_blocks()
     store = Store(settings, open_roots(settings, roots))
     try:
         file = served_as(roots, options.file)
-        with _throughput(console) as progress:
+        with throughput(console) as progress:
             for job in jobs(store, file, tuple(options.datasets), Wish(options.axes, options.method)):
                 task = progress.add_task(_plain(job.path), total=job.pyramid.source_bytes)
                 warm(job, lambda n, task=task: progress.advance(task, n), options.jobs, options.levels)  # type: ignore[misc]
@@ -279,13 +260,6 @@ def _warm(options: argparse.Namespace, console: Console) -> int:
     finally:
         store.close()
     return 0
-
-
-def _throughput(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
-        console=console,
-    )  # fmt: skip
 
 
 def _cache(options: argparse.Namespace, console: Console) -> int:

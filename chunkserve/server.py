@@ -14,7 +14,9 @@ from types import FrameType
 
 import uvicorn
 
+from chunkserve.allocator import reuse_large_blocks
 from chunkserve.app import build
+from chunkserve.board import Board, Row
 from chunkserve.express import ExpressProtocol
 from chunkserve.settings import Settings
 
@@ -25,6 +27,9 @@ GRACE = 10
 QUICK = 1.0
 MOST_QUICK_DEATHS = 5
 """Workers that die within QUICK seconds of their start, in a row, before the server gives up (with status 1)."""
+
+SPARE_ROWS = 16
+"""Workers whose figures are told besides two per socket: those that still finish while they are replaced."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -61,10 +66,11 @@ def _check_free(host: str, port: int, family: socket.AddressFamily) -> None:
         probe.bind((host, port))
 
 
-def work(settings: Settings, paths: tuple[str, ...], sock: socket.socket) -> None:
-    """Serve on one socket until told to stop."""
+def work(settings: Settings, paths: tuple[str, ...], sock: socket.socket, row: Row | None) -> None:
+    """Serve on one socket until told to stop; figures go to ``row``."""
+    reuse_large_blocks()
     config = uvicorn.Config(
-        build(settings, paths),
+        build(settings, paths, row),
         http=ExpressProtocol,
         loop="uvloop",
         lifespan="on",
@@ -82,13 +88,15 @@ def work(settings: Settings, paths: tuple[str, ...], sock: socket.socket) -> Non
 class Supervisor:
     """Keeps one worker process per socket alive."""
 
-    def __init__(self, sockets: list[socket.socket], run: Callable[[socket.socket], None]) -> None:
-        """Run ``run(socket)`` in a process for each socket."""
+    def __init__(self, sockets: list[socket.socket], run: Callable[[socket.socket, Row | None], None]) -> None:
+        """Run ``run(socket, row)`` in a process for each socket."""
         self.sockets = sockets
         self.run = run
         self.stopping = False
         self.restart = False
         self._workers: dict[int, tuple[socket.socket, float]] = {}
+        self._board = Board(2 * len(sockets) + SPARE_ROWS)
+        self._rows: dict[int, int] = {}
         self._quick_deaths = 0
 
     def serve(self) -> int:
@@ -121,6 +129,8 @@ class Supervisor:
         return pid, status
 
     def _buried(self, pid: int, status: int) -> None:
+        if pid in self._rows:
+            self._board.give_back(self._rows.pop(pid))
         sock, born = self._workers.pop(pid, (None, 0.0))
         if sock is None or self.stopping:
             return
@@ -134,9 +144,12 @@ class Supervisor:
 
     def _fork(self, sock: socket.socket) -> None:
         supervisor = os.getpid()
+        row = self._board.take()
         pid = os.fork()
         if pid:
             self._workers[pid] = sock, time.monotonic()
+            if row is not None:
+                self._rows[pid] = row
             return
         status = 1
         try:
@@ -144,7 +157,7 @@ class Supervisor:
                 signal.signal(number, signal.SIG_DFL)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             _end_with(supervisor)
-            self.run(sock)
+            self.run(sock, None if row is None else self._board.row(row))
             status = 0
         except KeyboardInterrupt:
             status = 0
@@ -203,4 +216,4 @@ def serve(settings: Settings, paths: tuple[str, ...], sockets: list[socket.socke
     """Serve ``paths`` on ``sockets`` until told to stop; the exit status."""
     sys.stdout.flush()
     _raise_file_limit()
-    return Supervisor(sockets, lambda sock: work(settings, paths, sock)).serve()
+    return Supervisor(sockets, lambda sock, row: work(settings, paths, sock, row)).serve()

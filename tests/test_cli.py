@@ -602,11 +602,11 @@ def test_cache_commands(volume: Path, tmp_path: Path) -> None:
     assert shown.returncode == 0
     assert re.search(r"levels\s+\d+\s+[\d.]+ [kM]?B", shown.stdout)
     assert run("cache", "verify", cache).returncode == 0
-    chunk = next(tmp_path.glob("levels/*/1/c/0/0/0"))
+    chunk = next(tmp_path.glob("levels/*/1/c.0.0.0"))
     chunk.write_bytes(b"nonsense")
     found = run("cache", "verify", cache)
     assert found.returncode == 1
     assert "damaged" in found.stdout
     assert run("cache", "verify", cache).returncode == 0
     assert run("cache", "clear", cache).returncode == 0
-    assert not list(tmp_path.rglob("c/0/0/0"))
+    assert not list(tmp_path.rglob("c.0.0.0"))

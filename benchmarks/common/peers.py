@@ -122,6 +122,9 @@ def _app(name: str) -> tuple[str, ...]:
     return (str(APPS / f"{name}.py"), "{file}", "{port}", "{workers}")
 
 
+CHUNKMIRAGE = ("chunkmirage==0.1.0a5", "h5py==3.16.0", "hdf5plugin==7.1.0", "uvicorn==0.54.0")
+"""What it needs, for pip."""
+
 PEERS = (
     Peer(
         "zarr-http-server",
@@ -161,7 +164,7 @@ PEERS = (
     ),
     Peer(
         "chunkmirage",
-        ("chunkmirage==0.1.0a5", "h5py==3.16.0", "hdf5plugin==7.1.0", "uvicorn==0.54.0"),
+        CHUNKMIRAGE,
         _app("chunkmirage_app"),
         PrefixedZarr,
         "/{}/zarr3/s0/",

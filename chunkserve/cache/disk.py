@@ -24,6 +24,15 @@ _SWEEP_AFTER = 64 * 2**20  # bytes written between two looks at the folder's siz
 log = logging.getLogger("chunkserve.cache")
 
 
+def _lock_file(path: str) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return os.open(path, flags, 0o600)
+
+
 class DiskCache:
     """A folder of entries, bounded in bytes. A folder that cannot be written is noted once and then only read."""
 
@@ -95,8 +104,7 @@ class DiskCache:
         """
         path = os.path.join(self.folder, "locks", f"{kind}-{os.path.basename(self.path(kind, key))[:3]}")
         try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = _lock_file(path)
         except OSError:
             yield
             return

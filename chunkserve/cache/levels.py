@@ -2,9 +2,9 @@
 
     levels/{pyramid}/zarr.json             a group
     levels/{pyramid}/{level}/zarr.json     an array; there only when every chunk is
-    levels/{pyramid}/{level}/c/0/0         chunks: Blosc, then crc32c
-    making/{pyramid}/chunks/{level}/c/0/0  chunks of levels that are not complete: a reader would take gaps for zeros
-    making/{pyramid}/blocks/{level}/0-0    partials, from which coarser levels are made
+    levels/{pyramid}/{level}/c.0.0         shards: all chunks of a level that come from one block
+    making/{pyramid}/chunks/{level}/c.0.0  shards of levels that are not complete: a reader would take gaps for zeros
+    making/{pyramid}/blocks/{level}/0.0    partials, from which coarser levels are made
 
 Files are written whole or not at all and checked when read. A level is published by one rename. When there are too many
 bytes, whole levels go, those of the pyramid not used for longest first, finest first; each loses its metadata first.
@@ -12,19 +12,28 @@ bytes, whole levels go, those of the pyramid not used for longest first, finest 
 
 import contextlib
 import logging
+import math
 import os
 import shutil
+import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import google_crc32c
+import numpy as np
 
 from chunkserve.cache.files import UNFINISHED, write_whole
-from chunkserve.grid import Shape
+from chunkserve.codecs.shard import index_size, pack_index, read_index
+from chunkserve.errors import Corrupt
+from chunkserve.grid import Shape, number
 
 _TRASH = ".trash"
 _CHECKSUM = 4
+_HEAD = struct.Struct("<4sI")
+_MAGIC = b"CSLV"
+"""Before the chunks of a shard, with their number: a shard can be checked by itself."""
+
 _TOUCH_AFTER = 600.0  # seconds; how stale the recency of a pyramid may be
 _SWEEP_AFTER = 256 * 2**20  # bytes written between two looks at the folder's size, less for small bounds
 
@@ -66,13 +75,21 @@ class LevelCache:
 
     # ----------------------------------------------------------------- chunks
 
-    def get(self, pyramid: str, level: int, position: Shape) -> bytes | None:
-        """A chunk as a Blosc frame; ``None`` if it is not there or damaged (it is then removed)."""
-        name = os.path.join("c", *map(str, position))
+    def get(self, pyramid: str, level: int, position: Shape, tiles: Shape) -> bytes | None:
+        """A chunk as a Blosc frame; ``None`` if it is not there or damaged (its shard is then removed).
+
+        Args:
+            pyramid: Its name.
+            level: From 1.
+            position: Of the chunk.
+            tiles: Chunks in a shard, along each axis.
+        """
+        name = _shard_name(tuple(p // t for p, t in zip(position, tiles, strict=True)))
+        inner = number(tuple(p % t for p, t in zip(position, tiles, strict=True)), tiles)
         for _ in range(2):  # it may be published between two looks
             for folder in (self._published(pyramid, level), self._unfinished(pyramid, level)):
                 try:
-                    data = self._read(os.path.join(folder, name))
+                    data = self._inner(os.path.join(folder, name), inner, math.prod(tiles))
                 except _Damaged:
                     self._unpublish(pyramid, level)
                     break
@@ -83,11 +100,18 @@ class LevelCache:
         self.misses += 1
         return None
 
-    def put(self, pyramid: str, level: int, position: Shape, data: bytes) -> None:
-        """Keep a chunk of a level that is not complete."""
+    def put(self, pyramid: str, level: int, tiles: Shape, chunks: Mapping[Shape, bytes]) -> None:
+        """Keep the chunks of one shard of a level, by their positions."""
         published = self.is_published(pyramid, level)
         folder = self._published(pyramid, level) if published else self._unfinished(pyramid, level)
-        self._write(os.path.join(folder, "c", *map(str, position)), data)
+        shard = tuple(p // t for p, t in zip(next(iter(chunks)), tiles, strict=True))
+        first = tuple(p * t for p, t in zip(shard, tiles, strict=True))
+        positions = (tuple(a + i for a, i in zip(first, inner, strict=True)) for inner in np.ndindex(*tiles))
+        found = [chunks.get(position) for position in positions]
+        head = _HEAD.pack(_MAGIC, len(found))
+        index = pack_index([None if data is None else len(data) + _CHECKSUM for data in found], len(head))
+        parts = [part for data in found if data is not None for part in (data, _checksum(data))]
+        self._write(os.path.join(folder, _shard_name(shard)), head, *parts, index)
 
     def block(self, pyramid: str, level: int, position: Shape) -> bytes | None:
         """A block's partial, packed; ``None`` if it is not there or damaged (it is then removed)."""
@@ -101,17 +125,17 @@ class LevelCache:
 
     def put_block(self, pyramid: str, level: int, position: Shape, data: bytes) -> None:
         """Keep a block's partial."""
-        self._write(self._block_path(pyramid, level, position), data)
+        self._write(self._block_path(pyramid, level, position), data, _checksum(data))
 
     def drop_block(self, pyramid: str, level: int, position: Shape) -> None:
         """Forget a block, so that it is computed again."""
         with contextlib.suppress(OSError):
             os.unlink(self._block_path(pyramid, level, position))
 
-    def blocks(self, pyramid: str, level: int) -> int:
-        """How many blocks of a level were computed."""
+    def shards(self, pyramid: str, level: int) -> int:
+        """How many shards of a level that is not published there are."""
         try:
-            return sum(not name.endswith(UNFINISHED) for name in os.listdir(self._blocks_folder(pyramid, level)))
+            return sum(not name.endswith(UNFINISHED) for name in os.listdir(self._unfinished(pyramid, level)))
         except OSError:
             return 0
 
@@ -125,7 +149,7 @@ class LevelCache:
         return os.path.join(self.making, pyramid, "blocks", str(level))
 
     def _block_path(self, pyramid: str, level: int, position: Shape) -> str:
-        return os.path.join(self._blocks_folder(pyramid, level), "-".join(map(str, position)))
+        return os.path.join(self._blocks_folder(pyramid, level), ".".join(map(str, position)))
 
     # ----------------------------------------------------------------- levels
 
@@ -162,27 +186,67 @@ class LevelCache:
     # ------------------------------------------------------------------ bytes
 
     def _read(self, path: str) -> bytes | None:
+        """What was written with a checksum at its end."""
         try:
             with open(path, "rb") as file:
                 data = file.read()
         except OSError:
             return None
+        return self._checked(path, data)
+
+    def _inner(self, path: str, nth: int, count: int) -> bytes | None:
+        """A chunk of a shard of ``count``."""
+        try:
+            with open(path, "rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                index = os.pread(file.fileno(), index_size(count), max(0, size - index_size(count)))
+                entry = read_index(index, size)[nth]
+                if entry is None:
+                    return None
+                offset, length = entry
+                return self._checked(path, os.pread(file.fileno(), length, offset))
+        except OSError:
+            return None
+        except (Corrupt, IndexError):
+            raise self._damage(path) from None
+
+    def _checked(self, path: str, data: bytes) -> bytes:
         payload = data[:-_CHECKSUM]
-        if len(data) < _CHECKSUM or google_crc32c.value(payload).to_bytes(4, "little") != data[-_CHECKSUM:]:
-            self.damaged += 1
-            log.warning("damaged cache entry removed: %s", path)
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-            raise _Damaged(path)
+        if len(data) < _CHECKSUM or _checksum(payload) != data[-_CHECKSUM:]:
+            raise self._damage(path)
         return payload
 
-    def _write(self, path: str, data: bytes) -> None:
+    def _damage(self, path: str) -> "_Damaged":
+        self.damaged += 1
+        log.warning("damaged cache entry removed: %s", path)
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        return _Damaged(path)
+
+    def _check_shard(self, path: str) -> None:
+        """Look at all chunks of a shard.
+
+        Raises:
+            _Damaged: One is damaged; the shard is removed.
+        """
         try:
-            write_whole(path, data, google_crc32c.value(data).to_bytes(4, "little"))
+            with open(path, "rb") as file:
+                head = file.read(_HEAD.size)
+        except OSError:
+            return  # removed by somebody else
+        magic, count = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0)
+        if magic != _MAGIC:
+            raise self._damage(path)
+        for nth in range(count):
+            self._inner(path, nth, count)
+
+    def _write(self, path: str, *parts: bytes) -> None:
+        try:
+            write_whole(path, *parts)
         except OSError as error:
             self._complain(error)
             return
-        self._written += len(data)
+        self._written += sum(map(len, parts))
         if self._written > min(_SWEEP_AFTER, self.limit // 8):
             self._written = 0
             self.sweep()
@@ -254,20 +318,31 @@ class LevelCache:
             shutil.rmtree(folder, ignore_errors=True)
 
     def verify(self) -> Iterator[tuple[str, bool]]:
-        """Every chunk and partial with whether it is sound; damaged ones are removed."""
+        """Every shard and partial with whether it is sound; damaged ones are removed."""
         for part in list(self.parts()):
-            for folder, _, names in os.walk(part.path):
-                for name in names:
-                    if name == "zarr.json" or name.endswith(UNFINISHED):
-                        continue
-                    path = os.path.join(folder, name)
-                    try:
-                        self._read(path)
-                    except _Damaged:
+            check = self._read if os.path.basename(os.path.dirname(part.path)) == "blocks" else self._check_shard
+            folder = part.path
+            for name in os.listdir(folder):
+                if name == "zarr.json" or name.endswith(UNFINISHED):
+                    continue
+                path = os.path.join(folder, name)
+                try:
+                    check(path)
+                except _Damaged:
+                    if folder == self._published(part.pyramid, int(part.level)):
                         self._unpublish(part.pyramid, int(part.level))
-                        yield path, False
-                    else:
-                        yield path, True
+                        folder = self._unfinished(part.pyramid, int(part.level))
+                    yield path, False
+                else:
+                    yield path, True
+
+
+def _shard_name(shard: Shape) -> str:
+    return ".".join(("c", *map(str, shard)))
+
+
+def _checksum(data: bytes) -> bytes:
+    return int(google_crc32c.value(data)).to_bytes(_CHECKSUM, "little")
 
 
 def _modified(path: str) -> float:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp
 from chunkserve import errors
 from chunkserve.faces.respond import ALLOW, ALLOW_POST, WANTED, Face, Reply, Request, Responder
 from chunkserve.faces.streams import in_order
+from chunkserve.faces.traffic import Tally, Traffic
 from chunkserve.faces.turns import ClientLeft, Receive, Turns
 from chunkserve.service.blob import Blob
 from chunkserve.service.builder import Building
@@ -50,7 +52,8 @@ class Faces:
 
         Those in ``posting`` also take questions in the body of a ``POST``.
         """
-        self.faces = faces
+        self.traffic = Traffic(faces)
+        self.faces = {name: (face, self.traffic.tallies[name]) for name, face in faces.items()}
         self._posting = posting
         self.others = others
         self.respond = respond
@@ -60,39 +63,46 @@ class Faces:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request (https://asgi.readthedocs.io/)."""
-        face = self.face(scope["raw_path"]) if scope["type"] == "http" else None
-        if face is None:
+        found = self.face(scope["raw_path"]) if scope["type"] == "http" else None
+        if found is None:
             await self.others(scope, receive, send)
             return
+        face, tally = found
+        began = time.perf_counter()
         headers = {name: value for name, value in scope["headers"] if name in WANTED}
         request = Request(scope["raw_path"], scope["query_string"], headers, scope["method"], scope["scheme"])
         with contextlib.suppress(ClientLeft):
             reply = await self._reply(face, request, receive)
+            tally.count(reply.status, time.perf_counter() - began)
             if reply.stream is not None and request.method != "HEAD":
                 await self._send_stream(send, request, reply, receive)
             else:
                 await self._send(send, request, reply)
 
-    def face(self, path: bytes) -> Face | None:
-        """The face that answers a raw path."""
+    def face(self, path: bytes) -> tuple[Face, Tally] | None:
+        """The face that answers a raw path, and where its requests are counted."""
         return self.faces.get(_first(path))
 
     def at_once(self, path: bytes, query: bytes, headers: dict[bytes, bytes]) -> tuple[Reply, memoryview] | None:
         """The answer to a GET with its body, if it is small and at hand: for servers that can use it without ASGI."""
-        face = self.face(path)
-        if face is None:
+        found = self.face(path)
+        if found is None:
             return None
+        face, tally = found
+        began = time.perf_counter()
         request = Request(path, query, headers)
         try:
             reply = face(request, wait=False)
             if reply.stream is not None or reply.stop - reply.start > PART:
                 return None
-            return reply, reply.blob.read(reply.start, reply.stop, wait=False)
+            body = reply.blob.read(reply.start, reply.stop, wait=False)
         except (WouldBlock, errors.SourceChanged):
             return None
         except errors.ChunkserveError as error:
             reply = self.respond.error(request, error)
-            return reply, reply.blob.read()
+            body = reply.blob.read()
+        tally.count(reply.status, time.perf_counter() - began)
+        return reply, body
 
     async def _reply(self, face: Face, request: Request, receive: Receive) -> Reply:
         """Ask at once; if that would block, in a thread; if a file changed meanwhile, once more."""

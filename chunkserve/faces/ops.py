@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from chunkserve.errors import ChunkserveError
 from chunkserve.faces.respond import TITLES
-from chunkserve.service.metrics import exposition
+from chunkserve.service.metrics import Metrics
 from chunkserve.service.store import Store
 
 
@@ -29,8 +29,9 @@ async def readyz(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    """Figures of the worker that answers, for Prometheus."""
-    return PlainTextResponse(exposition(request.app.state.store), media_type="text/plain; version=0.0.4")
+    """Figures of all workers together, for Prometheus."""
+    found: Metrics = request.app.state.metrics
+    return Response(found.exposition(), media_type="text/plain; version=0.0.4")
 
 
 async def not_found(request: Request, error: Exception) -> Response:

@@ -33,6 +33,9 @@ PARAMETERS = frozenset({*STYLE, "axes", "index", "method", "tile", "v"})
 PLANES = 1024
 """Planes remembered, per worker."""
 
+DRAWN = 16384
+"""Tiles remembered by URL, per worker; their bytes are in the memory cache."""
+
 SIZES = (256, 512)
 """Edges of tiles, in pixels."""
 
@@ -52,6 +55,15 @@ class _Tile(NamedTuple):
     zoom: bool = False
 
 
+class _Drawn(NamedTuple):
+    """What a URL led to."""
+
+    plane: Plane
+    tag: str
+    form: str
+    pinned: str
+
+
 class TileFace:
     """Tiles by level, row and column, level 0 at full resolution; or by zoom, x and y, zoom 0 the coarsest."""
 
@@ -61,9 +73,13 @@ class TileFace:
         self.respond = respond
         self._path = functools.lru_cache(4096)(parse_path)
         self._planes: Recent[Plane] = Recent(PLANES)
+        self._drawn: Recent[_Drawn] = Recent(DRAWN)
 
     def __call__(self, request: Request, *, wait: bool) -> Reply:
         """Answer a request."""
+        again = self.again(request, wait=wait)
+        if again is not None:
+            return again
         path = self._path(request.path)
         parameters = parameters_of(request.query, path.parameters, PARAMETERS)
         if path.parts[-1:] == ("info.json",):
@@ -77,6 +93,19 @@ class TileFace:
             raise NotFound("/".join(path.parts))
         cut = _Part(level, 0, part, size if tile.zoom else None)
         return self.tile(request, plane, cut, tile.form, parameters, wait=wait)
+
+    def again(self, request: Request, *, wait: bool) -> Reply | None:
+        """A tile that is in memory and was answered under this very URL: that is found five times as fast."""
+        drawn = self._drawn.get((request.path, request.query))
+        if drawn is None or not drawn.plane.pyramid.is_current():
+            return None
+        data = self.store.memory.get(drawn.tag)
+        if data is None:
+            return None
+        if drawn.pinned:
+            self.store.check_pin(drawn.plane.pyramid.array.node.files[0], drawn.pinned, wait=wait)
+        answer = Answer(blob_of(data), drawn.tag, media=MEDIA[drawn.form])
+        return self.respond.answer(request, answer, wait=wait, pinned=bool(drawn.pinned))
 
     def plane(self, dataset: tuple[str, ...], p: Mapping[str, str], *, wait: bool) -> Plane:
         """The plane that the parameters name.
@@ -116,6 +145,7 @@ class TileFace:
             if not pixels.exact or plane.pyramid.live:
                 return self.respond.fleeting(request, data, media, approximate=not pixels.exact)
             self.store.memory.put(tag, data, len(data))
+        self._drawn.put((request.path, request.query), _Drawn(plane, tag, form, pinned))
         return self.respond.answer(
             request, Answer(blob_of(data), tag, media=MEDIA[form]), wait=wait, pinned=bool(pinned)
         )
@@ -186,6 +216,9 @@ class DeepZoomFace:
 
     def __call__(self, request: Request, *, wait: bool) -> Reply:
         """Answer a request."""
+        again = self.tiles.again(request, wait=wait)
+        if again is not None:
+            return again
         path = self._path(request.path)
         parameters = parameters_of(request.query, path.parameters, PARAMETERS)
         parts = path.parts

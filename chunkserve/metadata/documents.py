@@ -17,6 +17,7 @@ DIMENSIONS = "_ARRAY_DIMENSIONS"
 
 _SHUFFLE_V2 = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 _TEXT_LEVEL = 1
+_CRC32C: Json = {"name": "crc32c"}
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,20 @@ class ArrayView:
     masked: bool = False
 
 
-def array_v3(view: ArrayView) -> Document:
-    """``zarr.json`` of an array (https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html)."""
+def array_v3(view: ArrayView, *, checked: bool = False) -> Document:
+    """``zarr.json`` of an array (https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html).
+
+    Args:
+        view: What to say.
+        checked: A CRC-32C follows every chunk.
+    """
     p = view.presentation
-    codecs: list[Json] = _inner_codecs(view)
+    codecs: list[Json] = [*_inner_codecs(view), *([_CRC32C] if checked else [])]
     if p.inner is not None:
         configuration: Document = {
             "chunk_shape": list(p.inner),
             "codecs": codecs,
-            "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
+            "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, _CRC32C],
             "index_location": "end",
         }
         codecs = [{"name": "sharding_indexed", "configuration": configuration}]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from chunkserve.grid import Shape
+from chunkserve.pyramid.span import Span
 from chunkserve.pyramid.sums import accumulator, added, cells, divided, shifted
 
 Method = Literal["mean", "max", "min", "mode", "stride"]
@@ -53,7 +54,9 @@ class Partial:
         return sum(a.nbytes for a in (*self.values, *(() if self.counts is None else (self.counts,))))
 
 
-def begin(values: np.ndarray, valid: np.ndarray | None, method: Method, halved: tuple[bool, ...]) -> Partial:
+def begin(
+    values: np.ndarray, valid: np.ndarray | None, method: Method, halved: tuple[bool, ...], span: Span | None = None
+) -> Partial:
     """The partial of level 0.
 
     Args:
@@ -61,23 +64,34 @@ def begin(values: np.ndarray, valid: np.ndarray | None, method: Method, halved: 
         valid: Those that count, or ``None`` if all do.
         method: What to compute.
         halved: Axes that levels halve.
+        span: Of the values, where it is known: small numbers in a wide dtype are added as narrow ones.
     """
     counts = None
     if valid is not None and not valid.all():
         counts = valid.view(np.uint8)
     if method == "mean":
-        return Partial(method, 0, halved, values.shape, _terms(values), counts)
+        return Partial(method, 0, halved, values.shape, _terms(values, span), counts)
     return Partial(method, 0, halved, values.shape, (values,), counts)
 
 
-def _terms(values: np.ndarray) -> tuple[np.ndarray, ...]:
+def _terms(values: np.ndarray, span: Span | None) -> tuple[np.ndarray, ...]:
     """Terms of sums that cannot overflow: of 64-bit integers the high and the low halves."""
     if values.dtype == np.bool_:
         return (values.view(np.uint8),)
+    if span is not None and values.dtype.kind in "iu" and values.dtype.itemsize == 4:
+        narrow = _narrowest(values.dtype.kind, span)
+        return (values.astype(narrow) if narrow.itemsize < 4 else values,)  # what does not count may wrap
     if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
         low = (values.view(np.uint64) & _LOW).astype(np.uint64, copy=False)
         return (values >> values.dtype.type(_32), low)
     return (values,)
+
+
+def _narrowest(kind: str, span: Span) -> np.dtype[Any]:
+    """The narrowest dtype of a kind of integer that holds all that counts."""
+    least, greatest = span.least or 0, span.greatest or 0
+    holds = np.promote_types(np.min_scalar_type(int(least)), np.min_scalar_type(int(greatest)))
+    return np.promote_types(holds, np.int8) if kind == "i" else holds
 
 
 def halve(partial: Partial) -> Partial:

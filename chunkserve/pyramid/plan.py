@@ -43,7 +43,7 @@ class Plan:
 
     def factors(self, level: int) -> Shape:
         """Source voxels along each axis in one voxel of a level."""
-        return tuple(2**level if h else 1 for h in self.halved)
+        return factors(self.halved, level)
 
     def extent(self, level: int) -> Shape:
         """The shape of a level."""
@@ -61,6 +61,10 @@ class Plan:
     def block_level(self, level: int) -> int:
         """The level of the blocks that chunks of a level come from."""
         return max(level, self.first)
+
+    def yields(self, level: int) -> range:
+        """Levels whose chunks come with blocks of a level."""
+        return range(1, level + 1) if level == self.first else range(level, level + 1)
 
     def block_of(self, level: int, position: Shape) -> Shape:
         """The position of the block (of level :meth:`block_level`) that yields a chunk."""
@@ -95,6 +99,16 @@ class Plan:
         for a, b, h, n in zip(outer.start, outer.stop, self.halved, extent, strict=True):
             yield (2 * a, min(2 * b, n)) if h else (a, min(b, n))
 
+    def shard(self, level: int) -> Shape:
+        """Chunks of a level in one block, whole or not, along each axis."""
+        up = self.factors(self.block_level(level) - level)
+        return tuple(t * f for t, f in zip(self.tiles, up, strict=True))
+
+    def block_start(self, level: int, block_level: int, position: Shape) -> Shape:
+        """The first voxel of a level in a block of ``block_level``."""
+        up = self.factors(block_level - level)
+        return tuple(p * b * f for p, b, f in zip(position, self.block, up, strict=True))
+
     def chunks_in(self, level: int, block_level: int, position: Shape) -> Iterator[tuple[Shape, Box]]:
         """Chunks of a level that a block of ``block_level`` yields: position, and box in voxels of ``level``, cut."""
         up = self.factors(block_level - level)
@@ -108,6 +122,11 @@ class Plan:
             part = chunk_box(at, self.chunk).clip(whole(self.extent(level)))
             assert part is not None
             yield at, part
+
+
+def factors(halved: tuple[bool, ...], level: int) -> Shape:
+    """Source voxels along each axis in one voxel of a level."""
+    return tuple(2**level if h else 1 for h in halved)
 
 
 def plan(shape: Shape, halved: tuple[bool, ...], source_chunk: Shape, itemsize: int) -> Plan:

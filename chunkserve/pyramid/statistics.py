@@ -1,8 +1,9 @@
 """What many elements have in common, gathered block by block and merged in any order."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TypedDict
 
 import numpy as np
@@ -14,6 +15,19 @@ PERCENTILES = (0.05, 0.1, 1, 2, 5, 25, 50, 75, 95, 98, 99, 99.9, 99.95)
 
 BINS = 1024
 """Of a histogram, at most."""
+
+
+class Kind(IntEnum):
+    """Why an element is no measurement, if not for being NaN or infinite."""
+
+    MASKED = 1
+    """Said to be none: by ``_FillValue``, ``missing_value``, ``pixel_mask``."""
+    SENTINEL = 2
+    """All ones, for dead or saturated pixels; which of both is not known."""
+    SATURATED = 3
+    UNDERLOAD = 4
+    EMPTY = 5
+    """A voxel of a coarser level without any measurement; why is not known."""
 
 
 class HistogramDocument(TypedDict):
@@ -39,15 +53,21 @@ class MeasureDocument(TypedDict):
 
 
 class StatisticsDocument(TypedDict):
-    """Each element is counted once: ``count`` = ``valid`` + ``masked`` + ``nan`` + ``infinite`` + ``saturated``."""
+    """Each element is counted once, in ``valid``, ``nan``, ``infinite`` or the count of its :class:`Kind`.
+
+    ``null`` is what cannot be known.
+    """
 
     count: int
     valid: int
-    invalid: int  # nan + infinite
-    nan: int
+    invalid: int | None  # nan + infinite
+    nan: int | None
     infinite: int
-    masked: int
-    saturated: int
+    masked: int | None
+    sentinel: int | None
+    saturated: int | None
+    underload: int | None
+    empty: int | None
     values: MeasureDocument | None  # null if none is valid
 
 
@@ -56,63 +76,66 @@ class Statistics:
     """Counts of elements, and what is known of the valid ones. ``Statistics()`` is that of no elements."""
 
     count: int = 0
-    masked: int = 0
     nan: int = 0
     infinite: int = 0
-    saturated: int = 0
+    kinds: tuple[int, ...] = (0,) * len(Kind)
+    """How many elements are of each :class:`Kind`."""
     values: Measure | None = None
-    """Of those that are finite, neither masked nor saturated; ``None`` if there are none."""
+    """Of those that are finite and of no kind; ``None`` if there are none."""
 
     @classmethod
-    def from_block(
-        cls, values: np.ndarray, valid: np.ndarray | None = None, saturation: float | None = None
-    ) -> "Statistics":
+    def from_block(cls, values: np.ndarray, kinds: np.ndarray | None = None) -> "Statistics":
         """Statistics of one block.
 
         Args:
             values: Booleans, integers or floats of any size, byte order and shape.
-            valid: bool of the same shape, False where elements are masked.
-            saturation: Elements of this value or more are counted but not measured.
+            kinds: uint8 of the same shape: the :class:`Kind` of elements that are no measurements, 0 of the others.
 
         Raises:
             Unsupported: The values are not real numbers.
         """
         if values.dtype.kind not in "buif":
             raise Unsupported(f"values of type {values.dtype} have no statistics")
-        unmasked = _plain(values.reshape(-1) if valid is None else values[valid])
-        nan = int(np.count_nonzero(np.isnan(unmasked))) if unmasked.dtype.kind == "f" else 0
-        finite = unmasked[np.isfinite(unmasked)] if unmasked.dtype.kind == "f" else unmasked
-        kept = finite if saturation is None else finite[_below(finite, saturation)]
+        left = _plain(values.reshape(-1) if kinds is None else values[kinds == 0])
+        nan = int(np.count_nonzero(np.isnan(left))) if left.dtype.kind == "f" else 0
+        finite = left[np.isfinite(left)] if left.dtype.kind == "f" else left
         return cls(
             count=values.size,
-            masked=values.size - unmasked.size,
             nan=nan,
-            infinite=unmasked.size - finite.size - nan,
-            saturated=finite.size - kept.size,
-            values=Measure.of(kept) if kept.size else None,
+            infinite=left.size - finite.size - nan,
+            kinds=tuple(0 if kinds is None else int(np.count_nonzero(kinds == kind)) for kind in Kind),
+            values=Measure.of(finite) if finite.size else None,
         )
 
     def merge(self, other: "Statistics") -> "Statistics":
         """Both together; blocks are of the same dtype."""
         return Statistics(
             count=self.count + other.count,
-            masked=self.masked + other.masked,
             nan=self.nan + other.nan,
             infinite=self.infinite + other.infinite,
-            saturated=self.saturated + other.saturated,
+            kinds=tuple(a + b for a, b in zip(self.kinds, other.kinds, strict=True)),
             values=self.values.merge(other.values) if self.values and other.values else self.values or other.values,
         )
 
-    def to_json(self) -> StatisticsDocument:
-        """As a document."""
+    def to_json(self, known: Container[Kind] = frozenset(Kind), *, nan_known: bool = True) -> StatisticsDocument:
+        """As a document.
+
+        Args:
+            known: Kinds that elements were looked at for; the counts of others are ``null``.
+            nan_known: Whether NaN would have been seen.
+        """
+        of = {kind: n if kind in known else None for kind, n in zip(Kind, self.kinds, strict=True)}
         return {
             "count": self.count,
             "valid": self.values.count if self.values else 0,
-            "invalid": self.nan + self.infinite,
-            "nan": self.nan,
+            "invalid": self.nan + self.infinite if nan_known else None,
+            "nan": self.nan if nan_known else None,
             "infinite": self.infinite,
-            "masked": self.masked,
-            "saturated": self.saturated,
+            "masked": of[Kind.MASKED],
+            "sentinel": of[Kind.SENTINEL],
+            "saturated": of[Kind.SATURATED],
+            "underload": of[Kind.UNDERLOAD],
+            "empty": of[Kind.EMPTY],
             "values": _document(self.values) if self.values else None,
         }
 
@@ -133,12 +156,6 @@ def _plain(values: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):  # beyond float64 is infinite
             return values.astype(np.float64)
     return values.astype(values.dtype.newbyteorder("="), copy=False)
-
-
-def _below(values: np.ndarray, saturation: float) -> np.ndarray:
-    """Where values are below; compared as float64 where they are floats, which may be narrower."""
-    limit = np.float64(saturation) if values.dtype.kind == "f" else saturation
-    return np.asarray(values < limit)
 
 
 def _document(measure: Measure) -> MeasureDocument:

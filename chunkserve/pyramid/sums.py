@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from chunkserve.pyramid.span import filled
+
 Slices = tuple[slice, ...]
 
 SLAB = 2**20
@@ -38,7 +40,7 @@ def added(
     """
     out = np.empty(tuple(-(-n // 2) if h else n for n, h in zip(array.shape, halved, strict=True)), wide)
     for at, to in slabs(array, halved):
-        part = array[at] if valid is None else np.where(valid[at], array[at], array.dtype.type(0))
+        part = array[at] if valid is None else filled(array[at], valid[at], 0)
         out[to] = _cells(part, halved, wide)
     return out
 
@@ -53,28 +55,6 @@ def slabs(array: np.ndarray, halved: tuple[bool, ...]) -> Iterator[tuple[Slices,
     for start in range(0, n, count):
         stop = min(start + count, n)
         yield (*before, slice(start, stop)), (*before, slice(start // step, -(-stop // step)))
-
-
-def extremes(array: np.ndarray, valid: np.ndarray | None) -> tuple[Any, Any]:
-    """The least and the greatest valid element, of which there is at least one."""
-    top, bottom = (np.inf, -np.inf) if array.dtype.kind == "f" else (_most(array.dtype), _least(array.dtype))
-    least, greatest = top, bottom
-    for at, _ in slabs(array, (False,) * array.ndim):
-        part, good = array[at], None if valid is None else valid[at]
-        if least > bottom:  # counts are zero somewhere, and nothing is less
-            least = min(least, (part if good is None else np.where(good, part, part.dtype.type(top))).min().item())
-        if greatest < top:
-            low = part if good is None else np.where(good, part, part.dtype.type(bottom))
-            greatest = max(greatest, low.max().item())
-    return least, greatest
-
-
-def _most(dtype: np.dtype[Any]) -> int:
-    return 1 if dtype.kind == "b" else int(np.iinfo(dtype).max)
-
-
-def _least(dtype: np.dtype[Any]) -> int:
-    return 0 if dtype.kind == "b" else int(np.iinfo(dtype).min)
 
 
 def _cells(part: np.ndarray, halved: tuple[bool, ...], wide: np.dtype[Any]) -> np.ndarray:

@@ -9,46 +9,20 @@ import numpy as np
 
 from chunkserve.errors import Corrupt
 from chunkserve.pyramid.partial import Partial
-
-
-@dataclass(frozen=True)
-class Range:
-    """What the source under a block is like.
-
-    Attributes:
-        total: Voxels.
-        valid: Those that count.
-        least, greatest: Of the valid ones; ``None`` without any.
-    """
-
-    total: int
-    valid: int
-    least: float | int | None
-    greatest: float | int | None
-
-    def merge(self, other: "Range") -> "Range":
-        """Both together."""
-        least = [r.least for r in (self, other) if r.least is not None]
-        greatest = [r.greatest for r in (self, other) if r.greatest is not None]
-        return Range(
-            self.total + other.total,
-            self.valid + other.valid,
-            min(least) if least else None,
-            max(greatest) if greatest else None,
-        )
+from chunkserve.pyramid.span import Span
 
 
 @dataclass(frozen=True)
 class Block:
-    """A partial with the range of its source."""
+    """A partial with the span of its source."""
 
     partial: Partial
-    range: Range
+    span: Span
 
 
 def dump(block: Block) -> bytes:
     """The block as bytes: a msgpack map, arrays as Blosc frames."""
-    p, r = block.partial, block.range
+    p, s = block.partial, block.span
     return bytes(
         msgpack.packb(
             {
@@ -58,7 +32,7 @@ def dump(block: Block) -> bytes:
                 "extent": p.extent,
                 "values": [_pack(a) for a in p.values],
                 "counts": None if p.counts is None else _pack(p.counts),
-                "range": (r.total, r.valid, r.least, r.greatest),
+                "span": (s.total, s.valid, s.least, s.greatest),
             }
         )
     )
@@ -80,7 +54,7 @@ def load(data: bytes) -> Block:
             tuple(_unpack(a) for a in found["values"]),
             None if found["counts"] is None else _unpack(found["counts"]),
         )
-        return Block(partial, Range(*found["range"]))
+        return Block(partial, Span(*found["span"]))
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise Corrupt(f"block: {error}") from error
 

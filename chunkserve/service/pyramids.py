@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -17,9 +19,10 @@ from chunkserve.metadata.ome import Image, Window
 from chunkserve.model import Dataset
 from chunkserve.service.builder import Builder, Building
 from chunkserve.service.coordinates import coordinates_of, group_attribute, texts
+from chunkserve.service.levels import REAL, View, source_dtype
 from chunkserve.service.nodes import Node
 from chunkserve.service.ownlevels import true_extent
-from chunkserve.service.pyramid import REAL, Pyramid, View, source_dtype
+from chunkserve.service.pyramid import Pyramid
 from chunkserve.service.sample import sample
 from chunkserve.service.validity import validity_of
 from chunkserve.service.zarrarray import Context, ZarrArray
@@ -54,11 +57,13 @@ class Pyramids:
         self.settings = settings
         self.levels = LevelCache(settings.cache_folder(), settings.levels_disk)
         self.builder = Builder(settings.builders)
+        self.spare = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="blocks")
         self._known: Recent[Pyramid] = Recent(HANDLES)
 
     def close(self) -> None:
         """End background work."""
         self.builder.close()
+        self.spare.shutdown(wait=False, cancel_futures=True)
 
     def find(self, node: Node, wish: Wish) -> Pyramid:
         """The pyramid over a dataset.
@@ -86,7 +91,7 @@ class Pyramids:
         validity = validity_of(node, self.context.nodes, source_dtype(array.served), self.settings.sentinel)
         halved = default_axes(array)
         axes = _wished_axes(wish.axes, array) if wish.axes else None
-        return Pyramid(array, View(axes, wish.method, wish.dtype), halved, validity, self.levels)
+        return Pyramid(array, View(axes, wish.method, wish.dtype), halved, validity, self.levels, self.spare)
 
     # ----------------------------------------------------------------- chunks
 
@@ -97,7 +102,7 @@ class Pyramids:
             WouldBlock: Not ``wait``, and it is not in memory.
             Building: It needs more of the source than one request may read; it is being made.
         """
-        found = pyramid.known(level, position)
+        found = pyramid.kept.at_hand(level, position)
         if found is not None:
             return found
         if not wait:
@@ -174,12 +179,11 @@ class Pyramids:
 
     def window(self, pyramid: Pyramid) -> Window | None:
         """The contrast window: made once for a version of the data, from a sample, and kept."""
-        if pyramid.known_window is not None:
-            return pyramid.known_window
         if pyramid.live:
             return as_window(_sampled(pyramid))
-        pyramid.known_window = self.kept_window(pyramid.tag, lambda: _sampled(pyramid))
-        return pyramid.known_window
+        if pyramid.known_window is None:
+            pyramid.known_window = (self.kept_window(pyramid.tag, lambda: _sampled(pyramid)),)
+        return pyramid.known_window[0]
 
     def kept_window(self, tag: str, values: Callable[[], np.ndarray]) -> Window | None:
         """The contrast window of values, made once under a name."""

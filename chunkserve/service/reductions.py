@@ -294,10 +294,10 @@ def known_extremes(pyramids: Pyramids, node: Node, work: Work) -> Reduced | None
         pyramid = pyramids.find(node, Wish())
     except Unsupported:
         return None
-    found = None if pyramid.live else pyramid.whole_range()
+    found = None if pyramid.live else pyramid.whole_span()
     if found is None or not found.valid or found.total != work.selection.size or pyramid.plan.shape != task.shape:
         return None
-    if not asked.valid and found.valid != found.total:
+    if (not asked.valid and found.valid != found.total) or found.least != found.least:
         return None
     by_name = {
         "min": np.asarray(found.least, task.dtype),

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,16 +18,32 @@ MOST_CHUNKS = 256
 
 
 def sample(pyramid: Pyramid, level: int, box: Box, most: int = MOST_BYTES) -> tuple[np.ndarray, np.ndarray | None]:
-    """Voxels of a box of a level, each the source voxel nearest to its centre in the chunks that are looked at.
+    """Voxels of a box of a level, marked where there is none.
+
+    Returns:
+        Values as :func:`picked`; and which of them are valid, ``None`` if all are.
+    """
+    values, invalid = picked(pyramid, level, box, most, pyramid.validity.invalid)
+    if invalid is None:
+        return values, None
+    values[invalid] = pyramid.validity.mark
+    return values, ~invalid
+
+
+def picked(
+    pyramid: Pyramid, level: int, box: Box, most: int, judge: Callable[[np.ndarray, Box], np.ndarray | None]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Of each voxel of a box of a level the source voxel nearest to its centre in the chunks that are looked at.
 
     Args:
         pyramid: Of the level.
         level: From 0.
         box: In voxels of the level.
         most: Bytes of source to read, about; at least one chunk is.
+        judge: Says something of all voxels of a box of the source; ``None`` if that is 0 for all.
 
     Returns:
-        Values, shape of the box, the pyramid's dtype; and which of them are valid, ``None`` if all are.
+        Values, shape of the box, the pyramid's dtype; and what was said of them, ``None`` if that is 0 for all.
     """
     plan = pyramid.plan
     stored = pyramid.array.elements.dataset.chunks or pyramid.array.presentation.chunk[: len(plan.shape)]
@@ -38,7 +55,7 @@ def sample(pyramid: Pyramid, level: int, box: Box, most: int = MOST_BYTES) -> tu
     budget = max(1, min(MOST_CHUNKS, most // (math.prod(stored) * pyramid.source_dtype.itemsize)))
     chosen = [_spread(w, n) for w, n in zip(wanted, _shares([len(w) for w in wanted], budget), strict=True)]
     out = np.empty(box.shape, pyramid.dtype)
-    good = np.ones(box.shape, np.bool_)
+    said: np.ndarray | None = None
     near = [_nearest(c, s, pick, n) for c, s, pick, n in zip(centres, stored, chosen, plan.shape, strict=True)]
     for combination in itertools.product(*(range(len(pick)) for pick in chosen)):
         position = tuple(int(pick[i]) for pick, i in zip(chosen, combination, strict=True))
@@ -48,13 +65,11 @@ def sample(pyramid: Pyramid, level: int, box: Box, most: int = MOST_BYTES) -> tu
         targets = [np.flatnonzero(which == i) for (which, _), i in zip(near, combination, strict=True)]
         sources = [at[t] - a for (_, at), t, a in zip(near, targets, here.start, strict=True)]
         out[np.ix_(*targets)] = values[np.ix_(*sources)]
-        valid = pyramid.validity.valid(values, here)
-        if valid is not None:
-            good[np.ix_(*targets)] = valid[np.ix_(*sources)]
-    if good.all():
-        return out, None
-    out[~good] = pyramid.validity.mark
-    return out, good
+        judged = judge(values, here)
+        if judged is not None:
+            said = np.zeros(box.shape, judged.dtype) if said is None else said
+            said[np.ix_(*targets)] = judged[np.ix_(*sources)]
+    return out, said if said is not None and said.any() else None
 
 
 def _shares(lengths: list[int], budget: int) -> list[int]:
@@ -80,6 +95,6 @@ def _spread(chunks: np.ndarray, count: int) -> np.ndarray:
 def _nearest(centres: np.ndarray, size: int, chosen: np.ndarray, extent: int) -> tuple[np.ndarray, np.ndarray]:
     """For every voxel along an axis, which chosen chunk is nearest, and the source index in it."""
     middles = chosen * size + size / 2
-    which = np.abs(centres[:, None] - middles[None, :]).argmin(axis=1)
+    which = np.abs(centres[:, None] + 0.5 - middles[None, :]).argmin(axis=1)
     low = chosen[which] * size
     return which, np.clip(centres, low, np.minimum(low + size, extent) - 1)

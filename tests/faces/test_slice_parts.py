@@ -38,9 +38,9 @@ def open_faces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenFaces]:
 
 def asked(faces: Faces, path: str, query: str = "", *, wait: bool = True) -> Reply:
     request = Request(path.encode(), query.encode(), {})
-    face = faces.face(request.path)
-    assert face is not None
-    return face(request, wait=wait)
+    found = faces.face(request.path)
+    assert found is not None
+    return found[0](request, wait=wait)
 
 
 def body(reply: Reply) -> bytes:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -120,7 +121,34 @@ def test_a_fill_value_of_floats_has_the_bad_colour_at_all_levels(tmp_path: Path)
             assert (shown[:rows] == (255, 0, 0, 255)).all()
             assert not (shown[rows:] == (255, 0, 0, 255)).all(axis=-1).any()
         found = json.loads(ask(f"{server.url}/stats/a.h5/x?level=1").body)
-        assert (found["masked"], found["values"]["min"] >= 0) == (200 * 600, True)
+        assert (found["empty"], found["values"]["min"] >= 0) == (200 * 600, True)
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("form", ["tiles/a.h5/x/0/0/0.png?", "dzi/a.h5/x_files/9/0_0.png?"])
+def test_a_url_that_was_answered_notices_another_file(tmp_path: Path, form: str) -> None:
+    def write(value: int) -> None:
+        with h5py.File(tmp_path / "new.h5", "w") as file:
+            file["x"] = np.full((300, 300), value, "u1")
+        os.utime(tmp_path / "new.h5", (value, value))
+        os.replace(tmp_path / "new.h5", tmp_path / "a.h5")
+
+    write(40)
+    server = Server((str(tmp_path),), {"settle": 0, "workers": 1})
+    try:
+        version = json.loads(ask(f"{server.url}/tiles/a.h5/x/info.json").body)["version"]
+        plain = f"{server.url}/{form}vmin=0&vmax=255&bad=red"
+        pinned = f"{plain}&v={version}"
+        first = [ask(plain) for _ in range(3)]
+        assert len({(reply.status, reply.body, reply.headers["etag"]) for reply in first}) == 1
+        for _ in range(3):
+            kept = ask(pinned)
+            assert (kept.status, kept.body) == (200, first[0].body)
+            assert "immutable" in kept.headers["cache-control"]
+        write(200)
+        assert ask(plain).body != first[0].body
+        assert [ask(pinned).status for _ in range(2)] == [410, 410]
     finally:
         server.stop()
 
@@ -234,7 +262,7 @@ def test_statistics_are_those_of_the_level(pictures: Site) -> None:
     sampled = json.loads(pictures.ask("/stats/a.h5/ramp").body)
     assert sampled["sampled"] is True
     holes = json.loads(pictures.ask("/stats/a.h5/holes?level=0").body)
-    assert holes["masked"] + holes["invalid"] == 3000
+    assert (holes["masked"], holes["nan"], holes["invalid"], holes["valid"]) == (0, 3000, 3000, 87_000)
     assert pictures.ask("/stats/a.h5/ramp?level=9").status == 404
     assert pictures.ask("/stats/a.h5/ramp?level=x").status == 400
 

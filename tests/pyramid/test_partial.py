@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from chunkserve.pyramid.partial import METHODS, Method, Partial, begin, finish, halve, join
-from chunkserve.pyramid.sums import extremes
 
 INTEGERS = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"]
 FLOATS = ["f2", "f4", "f8"]
@@ -144,11 +143,3 @@ def test_a_sentinel_is_not_averaged_in() -> None:
     valid = frame != 2**32 - 1
     got = computed(frame, valid, "mean", (True, True), 1, np.uint32(2**32 - 1))
     assert got.tolist() == [[0, 0], [0, 2**32 - 1]]
-
-
-@given(case=arrays())
-def test_extremes_are_those_of_valid_elements(case) -> None:
-    values, valid, _ = case
-    kept = values if valid is None else values[valid]
-    if kept.size:
-        assert extremes(values, valid) == (kept.min().item(), kept.max().item())

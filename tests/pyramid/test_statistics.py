@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from chunkserve.errors import Unsupported
 from chunkserve.pyramid.distribution import KEPT, MOST, Distribution
 from chunkserve.pyramid.measure import Measure
-from chunkserve.pyramid.statistics import BINS, PERCENTILES, Statistics, merged
+from chunkserve.pyramid.statistics import BINS, PERCENTILES, Kind, Statistics, merged
 
 DTYPES = ["?", "i1", "u1", "<i2", ">u2", "<i4", ">u4", "<i8", "<u8", ">u8", "<f2", "<f4", ">f4", "<f8"]
 arrays = st.sampled_from(DTYPES).flatmap(lambda d: hnp.arrays(d, st.integers(0, 60)))
@@ -32,21 +32,28 @@ def exact(numbers: list[int]) -> tuple[float, float]:
 
 @given(arrays, st.data())
 def test_each_element_is_counted_once(values: np.ndarray, data: st.DataObject) -> None:
-    valid = data.draw(hnp.arrays(bool, values.shape))
-    found = Statistics.from_block(values, valid, saturation=100).to_json()
-    kept = values[valid].astype("f8") if values.dtype.kind == "f" else values[valid]
+    kinds = data.draw(hnp.arrays("u1", values.shape, elements=st.sampled_from([0, *Kind])))
+    found = Statistics.from_block(values, kinds).to_json()
+    kept = values[kinds == 0].astype("f8") if values.dtype.kind == "f" else values[kinds == 0]
     wanted = {
         "count": values.size,
-        "masked": int((~valid).sum()),
         "nan": int(np.isnan(kept).sum()),
         "infinite": int(np.isinf(kept).sum()),
-        "saturated": int((np.isfinite(kept) & (kept >= 100)).sum()),
-        "valid": int((np.isfinite(kept) & (kept < 100)).sum()),
-    }
-    wanted["invalid"] = wanted["nan"] + wanted["infinite"]
+        "valid": int(np.isfinite(kept).sum()),
+    } | {kind.name.lower(): int((kinds == kind).sum()) for kind in Kind}
     assert {name: found[name] for name in wanted} == wanted
-    assert wanted["count"] == sum(wanted[name] for name in ("valid", "masked", "nan", "infinite", "saturated"))
+    assert found["invalid"] == wanted["nan"] + wanted["infinite"]
+    assert 2 * wanted["count"] == sum(wanted.values())
     assert (found["values"] is None) == (wanted["valid"] == 0)
+
+
+def test_counts_that_nobody_can_know_are_null() -> None:
+    found = Statistics.from_block(np.float32([1, np.nan, 3]), np.uint8([0, 0, Kind.EMPTY]))
+    told = found.to_json({Kind.EMPTY}, nan_known=False)
+    assert [name for name, value in told.items() if value is None] == [
+        "invalid", "nan", "masked", "sentinel", "saturated", "underload",
+    ]  # fmt: skip
+    assert (told["count"], told["valid"], told["empty"]) == (3, 1, 1)
 
 
 @pytest.mark.parametrize("name", DTYPES)
@@ -137,15 +144,6 @@ def test_windows_suggest_contrasts() -> None:
     assert windows["robust"] == pytest.approx(np.percentile(values, (1, 99)))
     assert windows["stddev3"] == pytest.approx((0, values.mean() + 3 * values.std()))
     assert windows["log"] == (1, 1e6)
-
-
-@pytest.mark.parametrize("limit", [65535, 65535.0, 1e300])
-@pytest.mark.parametrize("name", ["<u2", "<f4", "<i8"])
-def test_saturated_values_are_counted_and_left_out(name: str, limit: float) -> None:
-    values = np.array([5, 65535, 7, 65535], name)
-    found = Statistics.from_block(values, saturation=limit)
-    assert found.saturated == (2 if limit < 1e9 else 0)
-    assert measure(found).max == (7 if limit < 1e9 else 65535)
 
 
 @given(arrays)

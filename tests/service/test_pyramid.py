@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 import zarr
 
+from chunkserve.cache.levels import LevelCache
 from chunkserve.errors import BadRequest, Corrupt, NotFound, Unsupported
 from chunkserve.grid import Box, whole
 from chunkserve.service.builder import Building
@@ -252,11 +255,89 @@ def test_an_unfinished_level_is_not_shown(tmp_path: Path, open_store: Open) -> N
     assert math_prod(p.plan.block_grid(p.plan.first)) > 1
     p.chunk(1, (0, 0))
     assert not list((tmp_path / "cache").glob("levels/*"))
-    assert list((tmp_path / "cache").glob("making/*/chunks/1/c/0/0"))
+    assert list((tmp_path / "cache").glob("making/*/chunks/1/c.0.0"))
 
 
 def math_prod(numbers: tuple[int, ...]) -> int:
     return int(np.prod(numbers))
+
+
+def stack(path: Path) -> np.ndarray:
+    """Frames, each a block of its own."""
+    values = np.random.default_rng(10).integers(0, 1000, (24, 520, 530), "u2")
+    write(path, values, chunks=(1, 520, 530))
+    return values
+
+
+def published(path: Path) -> list[str]:
+    return sorted(document.parent.name for document in (path / "cache/levels").glob("*/*/zarr.json"))
+
+
+def test_whether_a_level_is_complete_costs_one_look_per_block(
+    tmp_path: Path, open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack(tmp_path)
+    p = pyramid(open_store(), "x")
+    frames = p.plan.block_grid(1)[0]
+    assert p.plan.block_grid(1) == (24, 1, 1)
+    calls = dict.fromkeys(("shards", "has_block"), 0)
+
+    def counted(name: str) -> Callable[..., object]:
+        asked = getattr(LevelCache, name)
+
+        def ask(*where: object) -> object:
+            calls[name] += 1
+            return asked(*where)
+
+        return ask
+
+    for name in calls:
+        monkeypatch.setattr(LevelCache, name, counted(name))
+    for frame in range(frames):
+        assert published(tmp_path) == []
+        p.chunk(1, (frame, 0, 0))
+    assert published(tmp_path) == [str(level) for level in range(1, p.plan.first + 1)]
+    assert calls["shards"] == p.plan.first
+    assert calls["has_block"] <= 3 * frames
+
+
+def test_a_level_made_by_several_processes_is_shown_by_the_last(tmp_path: Path, open_store: Open) -> None:
+    values = stack(tmp_path)
+    make = """
+import sys
+from chunkserve.service.pyramids import Wish
+from chunkserve.service.store import Store, open_roots
+from chunkserve.settings import Settings
+folder, mine = sys.argv[1], range(24)[int(sys.argv[2]) :: 3]
+settings = Settings(settle=0.0, cache_dir=folder + "/cache")
+store = Store(settings, open_roots(settings, (folder,)))
+p = store.pyramids.find(store.node(("a.h5", "x")), Wish())
+for frame in reversed(mine):
+    p.chunk(1, (frame, 0, 0))
+store.close()
+"""
+    for numbers in ((0, 1), (2,)):
+        assert published(tmp_path) == []
+        running = [subprocess.Popen([sys.executable, "-c", make, str(tmp_path), str(n)]) for n in numbers]
+        assert [process.wait(60) for process in running] == [0] * len(running)
+    assert "1" in published(tmp_path)
+    (folder,) = (tmp_path / "cache/levels").iterdir()
+    group = zarr.open_group(folder, mode="r")
+    np.testing.assert_array_equal(group["1"][...], np.rint(mean_of(values, (False, True, True), 1)))
+
+
+def test_blocks_removed_while_others_are_made_keep_a_level_from_being_shown(tmp_path: Path, open_store: Open) -> None:
+    stack(tmp_path)
+    p = pyramid(open_store(cache_memory=0), "x")
+    for frame in range(20):
+        p.chunk(1, (frame, 0, 0))
+    p.kept.cache.drop_block(p.tag, 1, (3, 0, 0))
+    (tmp_path / f"cache/making/{p.tag}/chunks/1/c.3.0.0").unlink()
+    for frame in range(20, 24):
+        p.chunk(1, (frame, 0, 0))
+    assert published(tmp_path) == []
+    p.chunk(1, (3, 0, 0))
+    assert "1" in published(tmp_path)
 
 
 @pytest.mark.parametrize("where", ["chunk", "block", "truncated"])
@@ -265,7 +346,7 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, open_store: Open, where: 
     first = pyramid(open_store(), "x")
     for level in range(1, first.plan.count + 1):
         level_of(first, level)
-    pattern = "making/*/blocks/**/*" if where == "block" else "levels/*/*/c/**/*"
+    pattern = "making/*/blocks/**/*" if where == "block" else "levels/*/*/c.*"
     damaged = [path for path in (tmp_path / "cache").glob(pattern) if path.is_file()]
     assert damaged
     for path in damaged:
@@ -275,6 +356,22 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, open_store: Open, where: 
     again = pyramid(open_store(), "x")
     for level in range(1, again.plan.count + 1):
         np.testing.assert_array_equal(level_of(again, level), np.rint(mean_of(values, (True, True), level)))
+
+
+def test_a_level_with_several_damaged_shards_is_shown_when_all_are_made_again(tmp_path: Path, open_store: Open) -> None:
+    stack(tmp_path)
+    first = pyramid(open_store(), "x")
+    wanted = level_of(first, 1)
+    folder = tmp_path / f"cache/levels/{first.tag}/1"
+    for name in ("c.3.0.0", "c.5.0.0"):
+        (folder / name).write_bytes(b"nonsense")
+    again = pyramid(open_store(cache_memory=0), "x")
+    assert [again.kept.chunk(1, (frame, 0, 0)) for frame in (3, 5)] == [None, None]
+    again.chunk(1, (3, 0, 0))
+    assert "1" not in published(tmp_path)
+    np.testing.assert_array_equal(level_of(again, 1), wanted)
+    assert "1" in published(tmp_path)
+    np.testing.assert_array_equal(zarr.open_array(folder, mode="r")[...], wanted)
 
 
 def test_a_new_version_has_new_levels(tmp_path: Path, open_store: Open) -> None:
@@ -361,7 +458,7 @@ def test_a_damaged_source_is_an_error_and_keeps_nothing(tmp_path: Path, open_sto
     p = pyramid(open_store(), "x")
     with pytest.raises(Corrupt, match="chunk"):
         level_of(p, 1)
-    assert p.kept(1, (0, 0)) is None
+    assert p.kept.chunk(1, (0, 0)) is None
 
 
 def test_what_has_no_pyramid_says_why(tmp_path: Path, open_store: Open) -> None:
@@ -390,3 +487,15 @@ def test_the_window_is_frozen_for_a_version(tmp_path: Path, open_store: Open) ->
     for entry in (tmp_path / "cache/entries/window").rglob("*"):
         assert not entry.is_file() or json.loads(entry.read_bytes()[16:])[0] == first.start
     assert open_store().pyramids.window(pyramid(open_store(), "x")) == first
+
+
+def test_that_there_is_no_window_is_remembered(tmp_path: Path, open_store: Open) -> None:
+    write(tmp_path, np.full((600, 700), 5, "u2"))
+    store = open_store()
+    p = pyramid(store, "x")
+    assert p.known_window is None
+    assert store.pyramids.window(p) is None
+    assert p.known_window == (None,)
+    looked_up = store.tools.disk.hits, store.tools.disk.misses, store.tools.flight.made
+    assert store.pyramids.window(p) is None
+    assert (store.tools.disk.hits, store.tools.disk.misses, store.tools.flight.made) == looked_up
