@@ -13,10 +13,13 @@ from chunkserve.faces.asgi import Faces
 from chunkserve.faces.files import FileFace
 from chunkserve.faces.h5grove import H5groveFace
 from chunkserve.faces.home import home
+from chunkserve.faces.meta import MetaFace
 from chunkserve.faces.ome import OmeFace
 from chunkserve.faces.ops import healthz, metrics, not_found, readyz
+from chunkserve.faces.reduce import ReduceFace
 from chunkserve.faces.refs import ReferenceFace
 from chunkserve.faces.respond import Face, Policy, Responder
+from chunkserve.faces.slices import SliceFace
 from chunkserve.faces.stats import StatsFace
 from chunkserve.faces.tiles import DeepZoomFace, TileFace
 from chunkserve.faces.zarr import ZarrFace
@@ -55,6 +58,9 @@ def build(settings: Settings, paths: tuple[str, ...], row: Row | None = None) ->
         b"ome2": OmeFace(store, respond, 2),
         b"tiles": tiles,
         b"dzi": DeepZoomFace(tiles),
+        b"meta": MetaFace(store, respond),
+        b"reduce": ReduceFace(store, respond),
+        b"slice": SliceFace(store, respond),
         b"stats": StatsFace(store, respond),
         b"files": FileFace(store, respond),
         b"h5grove": H5groveFace(store, respond),
@@ -77,7 +83,7 @@ def build(settings: Settings, paths: tuple[str, ...], row: Row | None = None) ->
         store.close()
 
     others = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: not_found, 405: not_found})
-    found = Faces(faces, others, respond, threads, settings.wait)
+    found = Faces(faces, others, respond, threads, settings.wait, posting=frozenset({b"slice"}))
     metrics_of_all = Metrics(row or Board(1).row(0), lambda: [*samples(store), *found.traffic.samples()])
     others.state.store, others.state.metrics = store, metrics_of_all
     return found

@@ -149,6 +149,9 @@ class Settings:
         256 * 2**20, "bytes", "source that one request may read for a level; more is read in the background", size
     )
     max_slice: int = setting(2**30, "bytes", "elements that one answer to /slice or /h5grove may hold, decoded", size)
+    max_reduce_bytes: int = setting(
+        16 * 2**30, "bytes", "chunks that may be read for one answer to /reduce, decoded", size
+    )
     wait: float = setting(20.0, "seconds", "how long a request waits for a level made in the background", seconds)
     builders: int = setting(1, "threads", "threads that make levels in the background, per worker", count(1, 64))
     sentinel: str = setting(

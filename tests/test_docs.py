@@ -141,5 +141,16 @@ def test_snippets_run_as_they_are_written(page: str, demo: Path, serve: Serve) -
         assert done.stdout.strip()
 
 
+def test_curl_commands_run_as_they_are_written(demo: Path, serve: Serve, tmp_path: Path) -> None:
+    found = re.findall(r"^    (curl (?:.*\\\n)*.*)$", (ROOT / "docs" / "slices.md").read_text(), re.MULTILINE)
+    assert len(found) > 4
+    url = serve(demo)
+    for command in found:
+        shown = command.replace("curl ", "curl -sSf ").replace("http://127.0.0.1:8000", url)
+        done = subprocess.run(shown, shell=True, cwd=tmp_path, capture_output=True, timeout=60, check=False)
+        assert done.returncode == 0, f"{command}\n{done.stderr.decode()}"
+    assert {path.name for path in tmp_path.iterdir()} == {"answers.msgpack", "tomography_entry_data_data.npy"}
+
+
 if __name__ == "__main__":
     (ROOT / "docs" / "settings.md").write_text(settings_page())

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from starlette.types import ASGIApp
 
 from chunkserve import errors
-from chunkserve.faces.respond import WANTED, Face, Reply, Request, Responder
+from chunkserve.faces.respond import ALLOW, ALLOW_POST, WANTED, Face, Reply, Request, Responder
+from chunkserve.faces.streams import in_order
 from chunkserve.faces.traffic import Tally, Traffic
 from chunkserve.faces.turns import ClientLeft, Receive, Turns, departure
 from chunkserve.service.blob import Blob
@@ -29,6 +30,9 @@ PART = 2**20
 
 READING = frozenset({"GET", "HEAD"})
 
+MOST_BODY = 2**20
+"""Bytes of a request's body."""
+
 log = logging.getLogger("chunkserve.http")
 
 
@@ -42,10 +46,15 @@ class Faces:
         respond: Responder,
         threads: ThreadPoolExecutor,
         patience: float = 20.0,
+        posting: frozenset[bytes] = frozenset(),
     ) -> None:
-        """Serve ``faces`` by first segment, and ``others``; wait in ``threads``, ``patience`` seconds for levels."""
+        """Serve ``faces`` by first segment, and ``others``; wait in ``threads``, ``patience`` seconds for levels.
+
+        Those in ``posting`` also take questions in the body of a ``POST``.
+        """
         self.traffic = Traffic(faces)
         self.faces = {name: (face, self.traffic.tallies[name]) for name, face in faces.items()}
+        self._posting = posting
         self.others = others
         self.respond = respond
         self.threads = threads
@@ -65,12 +74,14 @@ class Faces:
         with contextlib.suppress(ClientLeft):
             reply = await self._reply(face, request, receive)
             tally.count(reply.status, time.perf_counter() - began)
-            await self._send(send, request, reply, receive)
+            if reply.stream is not None and request.method != "HEAD":
+                await self._send_stream(send, request, reply, receive)
+            else:
+                await self._send(send, request, reply, receive)
 
     def face(self, path: bytes) -> tuple[Face, Tally] | None:
         """The face that answers a raw path, and where its requests are counted."""
-        end = path.find(b"/", 1)
-        return self.faces.get((path[1:end] if end > 0 else path[1:]).partition(b";")[0])
+        return self.faces.get(_first(path))
 
     def at_once(self, path: bytes, query: bytes, headers: dict[bytes, bytes]) -> tuple[Reply, memoryview] | None:
         """The answer to a GET with its body, if it is small and at hand: for servers that can use it without ASGI."""
@@ -82,7 +93,7 @@ class Faces:
         request = Request(path, query, headers)
         try:
             reply = face(request, wait=False)
-            if reply.stop - reply.start > PART:
+            if reply.stream is not None or reply.stop - reply.start > PART:
                 return None
             body = reply.blob.read(reply.start, reply.stop, wait=False)
         except (WouldBlock, errors.SourceChanged):
@@ -95,11 +106,15 @@ class Faces:
 
     async def _reply(self, face: Face, request: Request, receive: Receive) -> Reply:
         """Ask at once; if that would block, in a thread; if a file changed meanwhile, once more."""
+        posting = _first(request.path) in self._posting
+        allowed = ALLOW_POST if posting else ALLOW
         if request.method == "OPTIONS":
-            return self.respond.preflight(request)
-        if request.method not in READING:
-            return self.respond.not_allowed(request)
+            return self.respond.preflight(request, allowed)
+        if request.method not in READING and not (posting and request.method == "POST"):
+            return self.respond.not_allowed(request, allowed)
         try:
+            if request.method == "POST":
+                request = request._replace(body=await _body(receive))
             try:
                 return face(request, wait=False)
             except (WouldBlock, errors.SourceChanged):
@@ -125,7 +140,7 @@ class Faces:
     async def _asked(self, face: Face, request: Request, receive: Receive) -> Reply:
         """Ask in a thread."""
         return await self._turns.ask(
-            (request.method, request.path, request.query),
+            (request.method, request.path, request.query, request.body),
             functools.partial(face, request, wait=True),
             functools.partial(face, request, wait=False),
             receive,
@@ -169,8 +184,57 @@ class Faces:
             if gone is not None:
                 gone.cancel()
 
+    async def _send_stream(self, send: Send, request: Request, reply: Reply, receive: Receive) -> None:
+        assert reply.stream is not None
+        begun = False
+        try:
+            async with contextlib.aclosing(in_order(reply.stream, self.threads, receive)) as parts:
+                async for part in parts:
+                    if not part:
+                        continue
+                    if not begun:
+                        await send({"type": "http.response.start", "status": reply.status, "headers": reply.head})
+                        begun = True
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+        except ClientLeft:
+            raise
+        except Exception as error:  # noqa: BLE001 - every failure becomes a reply, or its last part
+            if not begun:
+                await self._send(send, request, self._error(request, error), receive)
+            elif reply.stream.failed is not None:
+                await send({"type": "http.response.body", "body": reply.stream.failed(error)})
+            else:
+                log.warning("answer cut short: %s: %s", request.path.decode("latin-1"), error)
+            return
+        await send({"type": "http.response.body", "body": b""})
+
     async def _read(self, blob: Blob, start: int, stop: int) -> memoryview:
         try:
             return blob.read(start, stop, wait=False)
         except WouldBlock:
             return await self._run(functools.partial(blob.read, start, stop))
+
+
+def _first(path: bytes) -> bytes:
+    """The first segment of a raw path, without matrix parameters."""
+    end = path.find(b"/", 1)
+    return (path[1:end] if end > 0 else path[1:]).partition(b";")[0]
+
+
+async def _body(receive: Receive) -> bytes:
+    """The body of a request.
+
+    Raises:
+        ClientLeft: It did not come.
+        TooLarge: It is longer than is read.
+    """
+    data = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        data += message.get("body", b"")
+        if len(data) > MOST_BODY:
+            raise errors.TooLarge("the body of the request", len(data), MOST_BODY, advice="ask in several requests")
+        if not message.get("more_body", False):
+            return bytes(data)

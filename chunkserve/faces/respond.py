@@ -6,7 +6,7 @@ A face is a function from a :class:`Request` to a :class:`Reply`; nothing here s
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -50,10 +50,13 @@ TITLES = {
     503: "Try again",
 }
 
-WANTED = frozenset({b"accept-encoding", b"host", b"if-none-match", b"if-range", b"origin", b"range"})
+WANTED = frozenset(
+    {b"accept", b"accept-encoding", b"content-type", b"host", b"if-none-match", b"if-range", b"origin", b"range"}
+)
 """Request headers that matter."""
 
 ALLOW = b"GET, HEAD, OPTIONS"
+ALLOW_POST = b"GET, HEAD, OPTIONS, POST"
 
 CODED_AT_ONCE = 16 * 2**10
 """Bytes that are compressed without going into a thread."""
@@ -68,6 +71,9 @@ _RANGE = re.compile(rb"bytes=(?:([0-9]{1,99})-([0-9]{0,99})|-([0-9]{1,99}))\Z")
 _OF_THE_BODY = frozenset({b"cache-control", b"content-disposition", b"content-type"})
 _REFUSED = re.compile(rb"q=0(?:\.0*)?\Z")
 
+_QUALITY = re.compile(rb"(?:\A|;)q=([01](?:\.[0-9]{0,3})?)\Z")
+_PACKED = (b"application/msgpack", b"application/x-msgpack", b"application/vnd.msgpack")
+
 log = logging.getLogger("chunkserve.http")
 
 
@@ -78,8 +84,9 @@ class Request(NamedTuple):
         path: Raw, as in the URL, without the query.
         query: Raw.
         headers: Those in :data:`WANTED`, by lower-case name.
-        method: ``GET`` or ``HEAD``.
+        method: ``GET``, ``HEAD``, or ``POST`` where a face takes questions that are too long for a URL.
         scheme: ``http`` or ``https``.
+        body: Of a ``POST``.
     """
 
     path: bytes
@@ -87,6 +94,7 @@ class Request(NamedTuple):
     headers: dict[bytes, bytes]
     method: str = "GET"
     scheme: str = "http"
+    body: bytes = b""
 
     def known(self) -> str:
         """The ETag the client has, if it names just one."""
@@ -94,14 +102,30 @@ class Request(NamedTuple):
 
 
 @dataclass(eq=False, slots=True)
+class Stream:
+    """A body that is made, in threads, while it is sent; nobody knows its length before.
+
+    Attributes:
+        parts: What makes the parts, in order; looked at one by one as there is room.
+        ahead: Parts that may be under way at a time.
+        failed: Makes the last part when one could not be made; without it the answer is cut short.
+    """
+
+    parts: Iterator[Callable[[], bytes]]
+    ahead: int
+    failed: Callable[[Exception], bytes] | None = None
+
+
+@dataclass(eq=False, slots=True)
 class Reply:
-    """A status, headers, and the bytes of a blob from ``start`` to ``stop``."""
+    """A status, headers, and the bytes of a blob from ``start`` to ``stop``, or a stream."""
 
     status: int
     head: Headers
     blob: Blob = field(default_factory=blob_of)
     start: int = 0
     stop: int = 0
+    stream: Stream | None = None
 
 
 class Face(Protocol):
@@ -224,6 +248,23 @@ class Responder:
             head.append((b"retry-after", b"%d" % error.retry_after))
         return _refusal(status, head, document, b"application/json")
 
+    def stream(
+        self, request: Request, stream: Stream, media: bytes, tag: str, *, version: str = "", pinned: bool = False
+    ) -> Reply:
+        """A reply that is made while it is sent. Without a ``tag`` nobody must keep it."""
+        policy = self.policy
+        head = policy.cross_origin(request)
+        kept = policy.pinned_cache_control if pinned else policy.cache_control
+        head += ((b"content-type", media), (b"cache-control", kept if tag else b"no-store"))
+        if version:
+            head.append((b"x-chunkserve-version", version.encode()))
+        if tag:
+            quoted = f'"{tag}"'.encode()
+            head.append((b"etag", quoted))
+            if matches(request.headers.get(b"if-none-match", b""), quoted):
+                return Reply(304, head)
+        return Reply(200, head, stream=stream)
+
     def text(self, request: Request, data: bytes, media: str) -> Reply:
         """A reply with a small document made for this request."""
         head = self.policy.cross_origin(request)
@@ -248,11 +289,11 @@ class Responder:
         head += ((b"location", location), (b"content-length", b"0"))
         return Reply(308, head)
 
-    def preflight(self, request: Request) -> Reply:
+    def preflight(self, request: Request, allowed: bytes = ALLOW) -> Reply:
         """The answer to OPTIONS."""
         head = self.policy.cross_origin(request)
         head += (
-            (b"access-control-allow-methods", ALLOW),
+            (b"access-control-allow-methods", allowed),
             (b"access-control-allow-headers", _ALLOWED),
             (b"access-control-max-age", b"86400"),
         )
@@ -266,19 +307,13 @@ class Responder:
             head.append((b"retry-after", b"%d" % error.retry_after))
         return self._problem(status, detail, head)
 
-    def not_allowed(self, request: Request) -> Reply:
+    def not_allowed(self, request: Request, allowed: bytes = ALLOW) -> Reply:
         """The answer to methods that change things."""
-        head = [*self.policy.cross_origin(request), (b"allow", ALLOW)]
-        return self._problem(405, f"only {ALLOW.decode()} are served here", head)
+        head = [*self.policy.cross_origin(request), (b"allow", allowed)]
+        return self._problem(405, f"only {allowed.decode()} are served here", head)
 
     def _problem(self, status: int, detail: str, head: Headers) -> Reply:
-        document = {
-            "type": "about:blank",
-            "title": TITLES.get(status, "Error"),
-            "status": status,
-            "detail": detail,
-        }
-        return _refusal(status, head, json.dumps(document).encode(), b"application/problem+json")
+        return _refusal(status, head, json.dumps(problem(status, detail)).encode(), b"application/problem+json")
 
 
 def _refusal(status: int, head: Headers, document: bytes, media: bytes) -> Reply:
@@ -290,12 +325,18 @@ def _refusal(status: int, head: Headers, document: bytes, media: bytes) -> Reply
     return Reply(status, head, blob_of(document), 0, len(document))
 
 
+def problem(status: int, detail: str) -> dict[str, str | int]:
+    """A problem document (RFC 9457)."""
+    return {"type": "about:blank", "title": TITLES.get(status, "Error"), "status": status, "detail": detail}
+
+
 def failure(request: Request, error: Exception) -> tuple[int, str]:
     """The status of an error and what is said of it; what nobody outside can help is logged."""
     status = status_of(error)
     if status in (500, 502):
-        shown = error if status == 500 else None
-        log.warning("%d %s: %s", status, request.path.decode("latin-1"), error, exc_info=shown)
+        log.warning(
+            "%d %s: %s", status, request.path.decode("latin-1"), error, exc_info=error if status == 500 else None
+        )
     if status == 500:
         return status, "an unexpected error; the server's log has it"
     if isinstance(error, errors.NotFound):
@@ -337,6 +378,28 @@ def preferred_coding(accept: bytes) -> str:
         name, _, parameters = item.partition(b";")
         offered[name.strip()] = _REFUSED.match(parameters.replace(b" ", b"")) is None
     return next((name for name in _CODINGS if offered.get(name.encode())), "")
+
+
+def prefers_json(request: Request, wish: str) -> bool:
+    """Whether an answer that there is as MessagePack and as JSON is to be JSON.
+
+    Args:
+        request: Its ``Accept`` decides where nothing is wished.
+        wish: The parameter ``format``.
+
+    Raises:
+        BadRequest: The wish is neither.
+    """
+    if wish not in ("", "json", "msgpack"):
+        raise errors.BadRequest(f"format={wish} is neither msgpack nor json")
+    if wish:
+        return wish == "json"
+    offered = {}
+    for item in request.headers.get(b"accept", b"").lower().split(b","):
+        name, _, parameters = item.partition(b";")
+        quality = _QUALITY.search(parameters.replace(b" ", b""))
+        offered[name.strip()] = float(quality[1]) if quality else 1.0
+    return offered.get(b"application/json", 0.0) > max(offered.get(name, 0.0) for name in _PACKED)
 
 
 _CODINGS: dict[str, Callable[[bytes], bytes]] = {

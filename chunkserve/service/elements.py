@@ -34,6 +34,7 @@ from chunkserve.metadata.mappings import Layout, Piece, cut
 from chunkserve.metadata.present import pipeline_of
 from chunkserve.model import Dataset
 from chunkserve.service.hdffile import HdfFile
+from chunkserve.sources.localfile import WouldBlock
 
 ALL_SKIPPED = 0xFFFFFFFF
 """The filter mask of a chunk that is stored as it is."""
@@ -86,13 +87,14 @@ class Elements:
         self.dtype, self.dims = base.subdtype or (base, ())
         self.objects = has_objects(dataset.type)
 
-    def read(self, box: Box) -> np.ndarray:
+    def read(self, box: Box, *, wait: bool = True) -> np.ndarray:
         """The elements of a box.
 
         Returns:
             Shape ``box.shape`` followed by the dimensions of an array type.
 
         Raises:
+            WouldBlock: Not ``wait``, and they are not in the page cache, or another process has to read them.
             Corrupt: Stored bytes are damaged; the message names the chunk.
             MissingSource: A source of a virtual dataset is not there.
             Unsupported, TooLarge, TryAgain: As it says.
@@ -103,7 +105,9 @@ class Elements:
             raise TooLarge(f"{self.path}: a region", size, limit, "max_chunk")
         if not box.size:
             return np.zeros(box.shape + self.dims, self.dtype)
-        values = _LAYOUTS[self.dataset.layout](self, box)
+        if not wait and not self.at_hand:
+            raise WouldBlock
+        values = _LAYOUTS[self.dataset.layout](self, box, wait)
         if not self.file.swmr:
             self.file.local.check_unchanged()
         return values
@@ -113,6 +117,14 @@ class Elements:
         """For messages."""
         inside = b"/".join(self.file.structure().path_of(self.number)).decode("utf-8", "backslashreplace")
         return f"{self.file.name}:/{inside}"
+
+    @cached_property
+    def at_hand(self) -> bool:
+        """Whether elements are decoded here, from this file alone, so that they can be had without waiting."""
+        dataset = self.dataset
+        if self.file.live or self.objects or not is_exact(dataset.type):
+            return False
+        return dataset.layout == "contiguous" or (dataset.layout == "chunked" and decodes(dataset.filters))
 
     @cached_property
     def layout(self) -> Layout:
@@ -219,11 +231,11 @@ class Elements:
         from_blosc = [stage for stage in self.dataset.filters if stage.id == 32001]
         return any(stage.values[6:7] == (3,) for stage in from_blosc)
 
-    def chunk_ref(self, position: Shape) -> ChunkRef | None:
+    def chunk_ref(self, position: Shape, *, wait: bool = True) -> ChunkRef | None:
         """Where a chunk is stored."""
         if self.file.live:
             return self.file.locate(self.number, self.dataset, position)
-        index = self.file.index(self.number, self.dataset)
+        index = self.file.index(self.number, self.dataset, wait=wait)
         return index.get(number(position, grid_shape(self.shape, self.dataset.chunks)))
 
     def mask_of(self, position: Shape, ref: ChunkRef) -> int:
@@ -249,7 +261,7 @@ class Elements:
             if not self.file.swmr or self.chunk_ref(position) == ref:
                 return memoryview(data), self.mask_of(position, ref)
 
-    def raw_chunks(self, box: Box) -> Iterator[tuple[Shape, tuple[memoryview, int] | None]]:
+    def raw_chunks(self, box: Box, *, wait: bool = True) -> Iterator[tuple[Shape, tuple[memoryview, int] | None]]:
         """All chunks that overlap a box, as :meth:`raw_chunk` gives them, in the order of the file.
 
         Neighbours in the file are read together, which for chunks of a few bytes is what counts.
@@ -260,7 +272,7 @@ class Elements:
             return
         found: list[tuple[ChunkRef, Shape]] = []
         for position in positions:
-            ref = self.chunk_ref(position)
+            ref = self.chunk_ref(position, wait=wait)
             if ref is None:
                 yield position, None
             else:
@@ -268,7 +280,8 @@ class Elements:
         found.sort()
         for run in _runs(found):
             start = run[0][0].offset
-            data = memoryview(self.file.local.read(start, run[-1][0].offset + run[-1][0].length - start))
+            length = run[-1][0].offset + run[-1][0].length - start
+            data = memoryview(self.file.local.read(start, length, wait=wait))
             for ref, position in run:
                 yield position, (data[ref.offset - start :][: ref.length], self.mask_of(position, ref))
 
@@ -288,6 +301,10 @@ GAP = 4096
 """Bytes between chunks that are read along with them."""
 
 
+NEAR = 16 * 2**10
+"""Bytes between rows of contiguous data that are read along with them: less than another read costs."""
+
+
 def _runs(found: list[tuple[ChunkRef, Shape]]) -> Iterator[list[tuple[ChunkRef, Shape]]]:
     """Chunks in file order, cut where they are far apart or become many bytes."""
     run: list[tuple[ChunkRef, Shape]] = []
@@ -303,7 +320,7 @@ def _runs(found: list[tuple[ChunkRef, Shape]]) -> Iterator[list[tuple[ChunkRef, 
         yield run
 
 
-def _chunked(e: Elements, box: Box) -> np.ndarray:
+def _chunked(e: Elements, box: Box, wait: bool) -> np.ndarray:
     pipeline = pipeline_of(e.dataset)
     if not decodes(e.dataset.filters) or e.objects:  # objects have another size in the file than in memory
         return e.by_reader(box)
@@ -311,15 +328,17 @@ def _chunked(e: Elements, box: Box) -> np.ndarray:
         _verify(e, box, pipeline)
         return e.by_reader(box)
     try:
-        return _decoded(e, box, pipeline)
+        return _decoded(e, box, pipeline, wait)
     except Unsupported:  # an option of a filter that only libhdf5 knows
+        if not wait:
+            raise WouldBlock from None
         return e.by_reader(box)
 
 
-def _decoded(e: Elements, box: Box, pipeline: Pipeline) -> np.ndarray:
+def _decoded(e: Elements, box: Box, pipeline: Pipeline, wait: bool) -> np.ndarray:
     out = np.empty(box.shape + e.dims, e.dtype)
     shape = e.dataset.chunks
-    for position, stored in e.raw_chunks(box):
+    for position, stored in e.raw_chunks(box, wait=wait):
         here = chunk_box(position, shape)
         part = here.clip(box)
         assert part is not None
@@ -341,7 +360,7 @@ def _verify(e: Elements, box: Box, pipeline: Pipeline) -> None:
                 e.decode(position, *stored, pipeline)
 
 
-def _contiguous(e: Elements, box: Box) -> np.ndarray:
+def _contiguous(e: Elements, box: Box, wait: bool) -> np.ndarray:
     if e.dataset.offset is None:
         return e.empty(box.shape)
     if not is_exact(e.dataset.type):
@@ -349,8 +368,8 @@ def _contiguous(e: Elements, box: Box) -> np.ndarray:
         return e.by_reader(box)
     base = e.dataset.offset
 
-    def read(start: int, length: int) -> bytes:
-        return bytes(e.file.local.read(base + start, length))
+    def read(start: int, length: int) -> bytearray:
+        return e.file.local.read(base + start, length, wait=wait)
 
     return _from_rows(e, box, read)
 
@@ -361,25 +380,31 @@ def _check_extent(e: Elements) -> None:
         raise Corrupt(f"{e.path} ends at byte {end}, beyond the end of the file")
 
 
-def _from_rows(e: Elements, box: Box, read: Callable[[int, int], bytes]) -> np.ndarray:
-    """A box of row-major data, read as the runs of whole trailing axes it consists of."""
+def _from_rows(e: Elements, box: Box, read: Callable[[int, int], bytes | bytearray]) -> np.ndarray:
+    """A box of row-major data, read as the runs of whole trailing axes it consists of; near ones together."""
     itemsize = e.dtype.itemsize * max(1, math.prod(e.dims))
-    shape = e.shape
-    split = len(shape)
-    while split and box.start[split - 1] == 0 and box.stop[split - 1] == shape[split - 1]:
+    split = len(e.shape)
+    while split and box.start[split - 1] == 0 and box.stop[split - 1] == e.shape[split - 1]:
         split -= 1
-    split = max(split, 1) if shape else 0
-    run = math.prod(box.shape[split - 1 :]) if shape else 1
-    strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    parts = []
-    for lead in np.ndindex(box.shape[: max(split - 1, 0)]):
-        at = [a + i for a, i in zip(box.start, (*lead, *[0] * (len(shape) - len(lead))), strict=True)]
-        first = sum(i * s for i, s in zip(at, strides, strict=True))
-        parts.append(read(first * itemsize, run * itemsize))
-    return np.frombuffer(b"".join(parts), e.dtype).reshape(box.shape + e.dims)
+    split = max(split, 1) if e.shape else 0
+    strides = [math.prod(e.shape[axis + 1 :]) * itemsize for axis in range(len(e.shape))]
+    first = sum(a * s for a, s in zip(box.start, strides, strict=True))
+    run = math.prod(box.shape[split - 1 :]) * itemsize if e.shape else itemsize
+    if split <= 1:
+        return np.frombuffer(read(first, run), e.dtype).reshape(box.shape + e.dims)
+    count, stride = box.shape[split - 2], strides[split - 2]
+    together = max(1, RUN // stride) if stride - run <= NEAR else 1
+    out = np.empty((math.prod(box.shape[: split - 2]), count, run), np.uint8)
+    for nth, lead in enumerate(np.ndindex(box.shape[: split - 2])):
+        start = first + sum(i * s for i, s in zip(lead, strides, strict=False))
+        for row in range(0, count, together):
+            n = min(together, count - row)
+            data = np.frombuffer(read(start + row * stride, (n - 1) * stride + run), np.uint8)
+            out[nth, row : row + n] = np.lib.stride_tricks.as_strided(data, (n, run), (stride, 1), writeable=False)
+    return out.reshape(-1).view(e.dtype).reshape(box.shape + e.dims)
 
 
-def _external(e: Elements, box: Box) -> np.ndarray:
+def _external(e: Elements, box: Box, _: bool) -> np.ndarray:
     if not is_exact(e.dataset.type):
         raise Unsupported(f"{e.path}: external storage of a type that needs conversion")
     segments = e.sources.segments(e.file, e.dataset)
@@ -398,11 +423,11 @@ def _external(e: Elements, box: Box) -> np.ndarray:
     return _from_rows(e, box, read)
 
 
-def _compact(e: Elements, box: Box) -> np.ndarray:
+def _compact(e: Elements, box: Box, _: bool) -> np.ndarray:
     return e.by_reader(box)
 
 
-def _virtual(e: Elements, box: Box) -> np.ndarray:
+def _virtual(e: Elements, box: Box, _: bool) -> np.ndarray:
     out = e.empty(box.shape)
     for piece in e.pieces(box):
         part = out[piece.target]

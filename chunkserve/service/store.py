@@ -21,13 +21,16 @@ from chunkserve.model import Group
 from chunkserve.service.blob import Blob, Stored, blob_of
 from chunkserve.service.chunks import Chunks
 from chunkserve.service.closure import Closure, closure_of
+from chunkserve.service.described import Described, described
 from chunkserve.service.documents import Documents, Made
 from chunkserve.service.files import Files
 from chunkserve.service.hdffile import HdfFile, Tools
 from chunkserve.service.images import Images
 from chunkserve.service.nodes import Node, Nodes, is_hidden, named_links
+from chunkserve.service.objects import Found, find_object
 from chunkserve.service.pyramids import Pyramids
 from chunkserve.service.references import references
+from chunkserve.service.slices import Slices
 from chunkserve.service.tiles import Tiles
 from chunkserve.service.zarrarray import Context, ZarrArray
 from chunkserve.settings import Settings, clean_environment
@@ -109,9 +112,11 @@ class Store:
         self.pyramids = Pyramids(self.context, settings)
         self.images = Images(self.nodes, self.pyramids)
         self.tiles = Tiles(self.pyramids)
+        self.slices = Slices(self.nodes, self.pyramids)
         self._arrays: Recent[Chunks] = Recent(HANDLES)
         self._closures: Recent[Closure] = Recent(HANDLES)
         self._made: MemoryCache[Made] = MemoryCache(settings.cache_memory // 4)
+        self._told: MemoryCache[Described] = MemoryCache(settings.cache_memory // 16)
 
     def close(self) -> None:
         """Let go of files and folders; end the reader processes, unless others use them."""
@@ -207,6 +212,34 @@ class Store:
         file, rest = self.files.find(path)
         return self.nodes.find(file, rest)
 
+    def object(self, path: tuple[str, ...]) -> Found:
+        """The object at a path, file included, by the names that HDF5 has.
+
+        Raises:
+            NotFound: There is none.
+        """
+        return find_object(self.nodes, self.files, path)
+
+    def described(self, path: tuple[str, ...], depth: int, *, as_json: bool, wait: bool) -> Described:
+        """What is at a path, and below it ``depth`` groups deep, as a message (docs/slices.md).
+
+        Raises:
+            WouldBlock: Not ``wait``, and it is not at hand.
+            NotFound: There is nothing.
+        """
+        name = (path, depth, as_json)
+        known = self._told.get(name)
+        if known is not None and known.is_current() and self.version(known.files[0], wait=wait) == known.version:
+            return known
+        if not wait:
+            raise WouldBlock
+        found = self.object(path)
+        version = self.version(found.files[0], wait=wait)
+        made = described(self.nodes, found, depth, version, as_json=as_json)
+        if version:
+            self._told.put(name, made, len(made.data) + 500)
+        return made
+
     def _document(self, zarr_format: Format, key: DocumentKey, *, wait: bool, pinned: str) -> Answer:
         name = (zarr_format, key)
         made = self._made.get(name)
@@ -233,8 +266,7 @@ class Store:
         """
         if not wait:
             raise WouldBlock
-        closure = self.closure(self.files.find(path)[0], wait=wait)
-        return closure.version if closure is not None else ""
+        return self.version(self.files.find(path)[0], wait=wait)
 
     def check_pin(self, file: HdfFile, pinned: str, *, wait: bool) -> None:
         """Look whether a pinned version of a file, and of all that it draws from, is the current one.
@@ -249,6 +281,15 @@ class Store:
         closure = self.closure(file, wait=wait)
         if closure is None or closure.version != pinned:
             raise Gone(pinned, "/".join(path))
+
+    def version(self, file: HdfFile, *, wait: bool) -> str:
+        """The version that covers a file and all that it draws from, empty if it cannot be pinned.
+
+        Raises:
+            WouldBlock: Not ``wait``, and it is not at hand.
+        """
+        closure = self.closure(file, wait=wait)
+        return closure.version if closure is not None else ""
 
     def closure(self, file: HdfFile, *, wait: bool) -> Closure | None:
         """All files that a file draws from; ``None`` if it cannot be pinned.

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,11 +10,12 @@ import numpy as np
 
 from chunkserve.codecs.filters import BITSHUFFLE
 from chunkserve.datatypes import numpy_dtype
-from chunkserve.grid import Box, Shape
+from chunkserve.grid import Box, Shape, whole
 from chunkserve.metadata.dimensions import find
 from chunkserve.model import Attribute, Dataset
 from chunkserve.pyramid.span import ANYTHING, Span
 from chunkserve.pyramid.statistics import Kind
+from chunkserve.selection import Indices
 from chunkserve.service.coordinates import Neighbour, group_attribute, neighbours
 from chunkserve.service.nodes import Node, Nodes
 from chunkserve.versions import digest
@@ -67,6 +68,11 @@ class Validity:
         """
         invalid = self.invalid(values, box, span)
         return None if invalid is None else ~invalid
+
+    def picked(self, values: np.ndarray, indices: tuple[Indices, ...]) -> np.ndarray | None:
+        """Which of the elements at the crossings of indices are valid; ``None`` if all are."""
+        rules = self if self.mask is None else replace(self, mask=self.mask[np.ix_(*indices[-2:])])
+        return rules.valid(values, whole(values.shape))
 
     def invalid(self, values: np.ndarray, box: Box, span: Span = ANYTHING) -> np.ndarray | None:
         """Which are not; ``None`` if none is."""
