@@ -220,6 +220,6 @@ class SelectedBytes:
                 raise WouldBlock
             self._kept = (-1, memoryview(b""))
             values = self.selected.block(self.selected.cuts[nth])
-            data = memoryview(np.ascontiguousarray(values, self.dtype).reshape(-1).view(np.uint8))
+            data = np.ascontiguousarray(values, self.dtype).reshape(-1).view(np.uint8).data
             self._kept = nth, data
         return data
