@@ -21,8 +21,12 @@ Body = bytes | bytearray | memoryview
 _HEADER = struct.Struct("<BBBBiii")
 """Version, version of the codec, flags, typesize, decoded bytes, block size, encoded bytes."""
 
-_SHUFFLE, _STORED, _BITSHUFFLE, _ZLIB = 0x01, 0x02, 0x04, 3
-_LZ4_WHOLE = 1 << 5 | 0x10
+_SHUFFLE, _STORED, _BITSHUFFLE, _WHOLE_BLOCKS = 0x01, 0x02, 0x04, 0x10
+_LZ4, _ZLIB = 1 << 5, 3 << 5
+_KIND = 0xE0 | _STORED | _BITSHUFFLE | _WHOLE_BLOCKS
+_WORDS = struct.Struct("<ii")
+"""Where the only stream begins, and its length."""
+
 _MISSING = 2**64 - 1
 
 
@@ -112,7 +116,7 @@ def unblosc(frame: Body, out: np.ndarray) -> None:
     if not nbytes:
         return
     try:
-        if flags >> 5 == _ZLIB and blocksize == nbytes and not flags & (_STORED | _BITSHUFFLE):
+        if flags & _KIND == _ZLIB | _WHOLE_BLOCKS and blocksize == nbytes:
             _inflate(memoryview(frame), flags, typesize, out)
         else:
             numcodecs.blosc.decompress(frame, out)
@@ -122,7 +126,7 @@ def unblosc(frame: Body, out: np.ndarray) -> None:
 
 def _inflate(frame: memoryview, flags: int, typesize: int, out: np.ndarray) -> None:
     """One zlib stream that fills the whole frame."""
-    start, length = struct.unpack_from("<ii", frame, _HEADER.size)
+    start, length = _WORDS.unpack_from(frame, _HEADER.size)
     nbytes = out.nbytes
     if start != 20 or length != len(frame) - 24:
         raise Damaged("a Blosc frame whose stream does not fill it")
@@ -135,8 +139,8 @@ def _inflate(frame: memoryview, flags: int, typesize: int, out: np.ndarray) -> N
     if not flags & _SHUFFLE or typesize == 1:
         out[:] = np.frombuffer(data, np.uint8)
         return
-    head = _HEADER.pack(2, 1, _LZ4_WHOLE | _SHUFFLE, typesize, nbytes, nbytes, nbytes + 24)
-    numcodecs.blosc.decompress(b"".join((head, struct.pack("<ii", 20, nbytes), data)), out)
+    head = _HEADER.pack(2, 1, _LZ4 | _WHOLE_BLOCKS | _SHUFFLE, typesize, nbytes, nbytes, nbytes + 24)
+    numcodecs.blosc.decompress(b"".join((head, _WORDS.pack(20, nbytes), data)), out)
 
 
 def shard_index(tail: Body, count: int) -> np.ndarray:

@@ -19,6 +19,9 @@ SERVER_SHARE = 0.25
 SLICE_PART = 32 << 20
 """Decoded bytes asked for at once; longer slices are asked for in parts."""
 
+WHOLE_SHARD = 0.5
+"""Share of a shard's chunks from which on it is fetched whole."""
+
 Way = Literal["nothing", "chunks", "slice"]
 
 
@@ -77,12 +80,17 @@ def choose(selection: Selection, itemsize: int, layout: Layout | None, cached: i
     decoded = chunks * math.prod(layout.chunk) * layout.itemsize
     fetched = max(0, chunks - cached)
     sent = int(decoded / layout.ratio * fetched / chunks)
-    requests = fetched
-    if layout.key:
-        requests += math.prod(touched(p, c) for p, c in zip(selection.picked, layout.key, strict=True)) if fetched else 0
+    requests = _in_shards(selection, layout, fetched) if layout.key and fetched else fetched
     by_chunks = requests * REQUEST + sent
     by_slice = parts * REQUEST + selected + SERVER_SHARE * decoded
     share = f"{selection.size / (chunks * math.prod(layout.chunk)):.0%} of {chunks} chunks is selected"
     if by_chunks <= by_slice:
         return Plan("chunks", requests, sent, selected, f"{share}, {cached} at hand: chunks are decoded here")
     return Plan("slice", parts, selected, selected, f"{share}: the server picks")
+
+
+def _in_shards(selection: Selection, layout: Layout, chunks: int) -> int:
+    """Requests for chunks in shards: one for a shard of which much is wanted, else one for its index and one for each."""
+    shards = math.prod(touched(p, c) for p, c in zip(selection.picked, layout.key, strict=True))
+    each = math.prod(-(-k // c) for k, c in zip(layout.key, layout.chunk, strict=True))
+    return shards if chunks > WHOLE_SHARD * shards * each else shards + chunks

@@ -14,15 +14,12 @@ from chunkserve_client.codecs import Body, Codec, codec_of, decode, shard_index
 from chunkserve_client.config import Options
 from chunkserve_client.errors import Damaged, NotSupported
 from chunkserve_client.place import Place
-from chunkserve_client.plan import Layout
+from chunkserve_client.plan import WHOLE_SHARD, Layout
 from chunkserve_client.pool import pooled
 from chunkserve_client.selection import Run, Selection, Shape, grid_runs, touched
 
 GUESSED_RATIO = 2.0
 """Compression of filtered data before the first chunk has come."""
-
-WHOLE_SHARD = 0.5
-"""Share of a shard's chunks from which on it is fetched whole."""
 
 _SCALARS = frozenset("?bhilqBHILQefdFD")
 

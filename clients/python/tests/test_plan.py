@@ -50,6 +50,9 @@ def test_many_tiny_chunks_are_not_fetched_one_by_one() -> None:
     assert choose(everything((100_000,)), 4, Layout((10,), 4)).way == "slice"
 
 
-def test_an_inner_chunk_of_a_shard_needs_the_index_too() -> None:
-    layout = Layout((64, 64), 4, 2.0, key=(1024, 1024))
-    assert choose(select(np.s_[:64, :128], (4096, 4096)), 4, layout).requests == 3
+def test_of_a_shard_the_index_and_a_few_chunks_are_fetched_or_all_of_it() -> None:
+    layout = Layout((256, 256), 4, 2.0, key=(1024, 1024))
+    few = choose(select(np.s_[:256, :512], (4096, 4096)), 4, layout)
+    assert (few.way, few.requests) == ("chunks", 3)
+    all_of_two = choose(select(np.s_[:1024, :2048], (4096, 4096)), 4, layout)
+    assert (all_of_two.way, all_of_two.requests) == ("chunks", 2)

@@ -28,7 +28,21 @@ FILES = sorted(
 )
 READABLE = [name for name in FILES if not name.startswith(MALFORMED)]
 
-EXCEPTIONS: list[tuple[str, str, str]] = []
+NO_SOURCE = r"Damaged: .*(draws from .*|decides an extent and) ?cannot be read|Damaged: .*draws from .*, which cannot be"
+BIT_PATTERNS = "read, but h5py: .*no appropriate function for conversion path"
+
+EXCEPTIONS = [
+    # virtual datasets whose sources are not there: h5py shows fill values
+    ("hdf5-conformance/*/vds/3_1_vds.h5", "vds_dset", NO_SOURCE),
+    ("synchrotron/mx-bluesky__dummy_2*", "entry/data/data", NO_SOURCE),
+    ("synchrotron/mx-bluesky__ins_8_5.nxs", "entry/data/data", NO_SOURCE),
+    ("synchrotron/mx-bluesky__rotation_scan_test_nexus_0.nxs", "entry/data/data", NO_SOURCE),
+    ("synchrotron/nexgen__xrc_209_master.h5", "entry/data/data", NO_SOURCE),
+    # types that numpy has nothing for
+    ("hdf5-conformance/*tattr2.h5", "g2/opaque*", BIT_PATTERNS),
+    ("hdf5-conformance/*/h5repack_objs.h5", "opaque*", BIT_PATTERNS),
+    ("hdf5-conformance/opendap-hdf5_handler/data/t_unsupported.h5", "opaque", BIT_PATTERNS),
+]
 """Datasets that are not as h5py reads them: file, dataset, and in what way."""
 
 
