@@ -35,7 +35,7 @@ async def fetch(place: Place, depth: str) -> Message:
     try:
         answer = await place.transport.get(url, MSGPACK)
     except NotFound as error:
-        what = f"{place.path!r} in {place.file}" if place.path else f"a file {place.file!r}"
+        what = f"{place.path!r} in {place.file}" if place.path else f"file {place.file!r}"
         raise NotFound(f"there is no {what}; keys() and ls() say what there is", error.url) from None
     found: Message = msgpack.unpackb(answer.body, unicode_errors="surrogateescape", strict_map_key=False)
     return found
