@@ -98,7 +98,7 @@ class Array(reductions.Reductions):
         """The same as indexing, to be awaited in any event loop."""
         return await loop.away(self._get(key))
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: FBT001 - numpy's protocol
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """All of it."""
         if copy is False:
             raise ValueError("reading makes a copy")
@@ -245,7 +245,7 @@ class View:
         """The same, to be awaited."""
         return await loop.away(self._get(key))
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: FBT001 - numpy's protocol
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """All of it."""
         if copy is False:
             raise ValueError("reading makes a copy")
@@ -262,5 +262,3 @@ class View:
                 return values.decode(self._encoding, self._errors)
             return text(values, self._encoding, self._errors)
         return values
-
-

@@ -86,7 +86,7 @@ class DiskCache:
             os.utime(file)
         return body
 
-    def put(self, key: str, body: bytes | bytearray) -> None:
+    def put(self, key: str, body: bytes | bytearray | memoryview) -> None:
         """Keep a body. A disk that is full or read-only keeps nothing, and nobody is told."""
         if not self.capacity or len(body) > self.capacity // 4:
             return
@@ -138,7 +138,7 @@ class DiskCache:
         self._size = size
 
 
-def _digest(key: str, body: bytes | bytearray) -> bytes:
+def _digest(key: str, body: bytes | bytearray | memoryview) -> bytes:
     found = hashlib.blake2b(key.encode(), digest_size=16)
     found.update(body)
     return found.digest()

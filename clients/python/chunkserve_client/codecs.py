@@ -81,7 +81,7 @@ def codec_of(document: Mapping[str, Any]) -> Codec:
 
 
 def _is_blosc(codecs: Sequence[Mapping[str, Any]]) -> bool:
-    names = [codec["name"] for codec in codecs]
+    names: list[str] = [codec["name"] for codec in codecs]
     if names not in (["bytes"], ["bytes", "blosc"]):
         raise NotSupported(f"chunks in {', '.join(names)}")
     return names[-1] == "blosc"

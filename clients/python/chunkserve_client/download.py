@@ -46,7 +46,7 @@ def download(place: Place, target: str, *, progress: bool) -> None:
     loop.run(_download(place, target, progress))
 
 
-async def _download(place: Place, target: str, progress: bool) -> None:  # noqa: FBT001 - of download() above
+async def _download(place: Place, target: str, progress: bool) -> None:
     part, note = f"{target}.part", f"{target}.part.json"
     begun = _read_note(note)
     url = f"/files/{quoted(place.file)}"
@@ -72,7 +72,7 @@ async def _download(place: Place, target: str, progress: bool) -> None:  # noqa:
 
 
 async def _go_on(
-    place: Place, url: str, names: tuple[str, str], out: Any, state: tuple[int, str], progress: bool  # noqa: FBT001
+    place: Place, url: str, names: tuple[str, str], out: Any, state: tuple[int, str], progress: bool
 ) -> tuple[int, str]:  # fmt: skip
     """Receive what is missing; how far it came, and the validator."""
     done, etag = state

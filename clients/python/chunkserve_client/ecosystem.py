@@ -28,7 +28,10 @@ def to_dask(array: "Array", chunks: Any) -> "dask.array.Array":
         chunks = blocks(array.shape, array.chunks, max(1, array.dtype.itemsize))
     name = f"chunkserve-{dask.base.tokenize(array.place)}"
     meta = np.empty((0,) * array.ndim, array.dtype)
-    return dask.array.from_array(array, chunks=chunks, name=name, meta=meta, asarray=True, fancy=False)
+    found: dask.array.Array = dask.array.from_array(  # type: ignore[no-untyped-call]
+        array, chunks=chunks, name=name, meta=meta, asarray=True, fancy=False
+    )  # fmt: skip
+    return found
 
 
 def blocks(shape: tuple[int, ...], chunk: tuple[int, ...] | None, itemsize: int) -> tuple[int, ...]:
@@ -48,7 +51,8 @@ def to_dataset(place: Place, **options: Any) -> "xarray.Dataset":
     from chunkserve_client.zarr_store import ChunkserveStore  # noqa: PLC0415 - optional
 
     named = {"chunks": None, "zarr_format": 3} | options
-    return xarray.open_dataset(ChunkserveStore(place), engine="zarr", **named)
+    store: Any = ChunkserveStore(place)  # which xarray hands on to zarr
+    return xarray.open_dataset(store, engine="zarr", **named)
 
 
 def to_data_array(dataset: "Dataset") -> "xarray.DataArray":

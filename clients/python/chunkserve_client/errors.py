@@ -1,15 +1,15 @@
 """What can go wrong, each with what to do about it.
 
-    ClientError
-    ├── NotFound (KeyError)      nothing of this name is served
-    ├── NotAllowed               a token is missing, or may not see this
-    ├── FileChanged              the file is another one since it was opened
-    ├── Busy                     the server had no time within our patience
-    ├── Unreachable              no answer within our patience
-    ├── TooMuch                  the request exceeds a limit of the server
-    ├── Damaged                  stored bytes, or an answer, are not what they say
-    ├── NotSupported             the server, or the file's filters, cannot do this
-    └── BadRequest (ValueError)  the server does not understand what was asked
+ClientError
+├── NotFound (KeyError)      nothing of this name is served
+├── NotAllowed               a token is missing, or may not see this
+├── FileChanged              the file is another one since it was opened
+├── Busy                     the server had no time within our patience
+├── Unreachable              no answer within our patience
+├── TooMuch                  the request exceeds a limit of the server
+├── Damaged                  stored bytes, or an answer, are not what they say
+├── NotSupported             the server, or the file's filters, cannot do this
+└── BadRequest (ValueError)  the server does not understand what was asked
 """
 
 from collections.abc import Mapping

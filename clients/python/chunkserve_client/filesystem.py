@@ -37,7 +37,7 @@ class ChunkserveFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec 
             text = text.split("://", 1)[1].partition("/")[2]
         return text.strip("/")
 
-    def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
+    def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         """Entries of a folder, or the entry of a file."""
         path = self._strip_protocol(path)
         try:
@@ -58,9 +58,7 @@ class ChunkserveFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec 
         if not path:
             return {"name": "", "type": "directory", "size": None}
         answer = loop.run(
-            self.server.transport.get(
-                f"/files/{quoted(path)}", {"Range": "bytes=0-0"}, expect=frozenset({404, 416})
-            )
+            self.server.transport.get(f"/files/{quoted(path)}", {"Range": "bytes=0-0"}, expect=frozenset({404, 416}))
         )
         if answer.status == 404:
             self.ls(path)

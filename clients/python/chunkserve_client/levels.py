@@ -1,5 +1,6 @@
 """Pyramids: coarser levels of a dataset, pictures and statistics of it."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -121,14 +122,21 @@ async def level_infos(place: Place, shape: tuple[int, ...]) -> list[LevelInfo]:
 
 
 async def thumbnail(place: Place, size: int, options: dict[str, Any]) -> Picture:
-    """A picture of a plane whose sides are at most ``size`` pixels, which is a whole level."""
+    """A picture of a plane whose sides are at most ``size`` pixels: the Deep Zoom level of that size."""
     if not 1 <= size <= TILE:
         raise ValueError(f"a thumbnail has up to {TILE} pixels, not {size}; larger planes are read by level()")
     query = {name: str(value) for name, value in options.items()}
+    finest = (await plane_info(place, query))["levels"][0]
+    side = max(finest["width"], finest["height"])
+    halvings = max(0, math.ceil(math.log2(side / size)))
+    level = math.ceil(math.log2(side)) - halvings
+    url = place.url("dzi", **(query | {"tile": str(TILE)}))
+    path, _, asked = url.partition("?")
+    return Picture(bytes((await place.transport.get(f"{path}_files/{level}/0_0.png?{asked}")).body))
+
+
+async def plane_info(place: Place, query: dict[str, str]) -> dict[str, Any]:
+    """What the server says of the planes of a dataset: levels, the finest first, and the window of contrast."""
     shown = {name: query[name] for name in ("axes", "method", "index") if name in query}
-    info = await place.transport.json(place.url("tiles", "info.json", **shown))
-    levels = sorted(info["levels"], key=lambda level: int(level["level"]))
-    fitting = [level for level in levels if max(level["width"], level["height"]) <= size]
-    level = fitting[0] if fitting else levels[-1]
-    url = place.url("tiles", f"{level['level']}/0/0.png", **(query | {"tile": str(TILE)}))
-    return Picture(bytes((await place.transport.get(url)).body))
+    found: dict[str, Any] = await place.transport.json(place.url("tiles", "info.json", **shown))
+    return found | {"levels": sorted(found["levels"], key=lambda level: int(level["level"]))}

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from chunkserve_client import loop
 from chunkserve_client.errors import ClientError
+from chunkserve_client.levels import plane_info
 from chunkserve_client.nodes import Dataset
 from chunkserve_client.server import connect
 from chunkserve_client.xarray_backend import split_url
@@ -30,9 +32,9 @@ def _layer(path: str) -> LayerData:
     arrays = [dataset.level(info.level).to_dask() for info in dataset.levels]
     options: dict[str, Any] = {"name": name.rsplit("/", 1)[-1], "multiscale": len(arrays) > 1}
     try:
-        percentiles = dataset.stats()["values"]["percentiles"]
-        low, high = percentiles["1"], percentiles["99.8"]
-        options["contrast_limits"] = [low, high if high > low else low + 1]
-    except (ClientError, KeyError, TypeError):
-        pass
+        window = loop.run(plane_info(dataset.place, {}))["window"]
+    except ClientError:  # napari finds limits by itself, only later
+        window = None
+    if window is not None and window["start"] < window["end"]:
+        options["contrast_limits"] = [window["start"], window["end"]]
     return (arrays if len(arrays) > 1 else arrays[0], options, "image")

@@ -57,7 +57,8 @@ class Place:
         view = "".join(f";{name}={value}" for name, value in self.view.items())
         pin = f";v={self.version}" if self.version else ""
         face, level = ("ome", f"/{self.level}") if self.level else ("zarr", "")
-        return f"/{face}{view}{pin}/{quoted(self.file)}/{zarr_path(self.path)}{level}"
+        inside = f"/{zarr_path(self.path)}" if self.path else ""
+        return f"/{face}{view}{pin}/{quoted(self.file)}{inside}{level}"
 
 
 def zarr_path(path: str) -> str:

@@ -57,8 +57,10 @@ class Reductions:
     ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
         """Counts, ``(bins,)``, and edges, ``(bins + 1,)``, as ``np.histogram`` gives them."""
         limits = "" if range is None else f"{range[0]!r},{range[1]!r}"
-        found = self.reduce(["histogram"], region=region, valid=valid, bins=str(bins), range=limits)["histogram"]
-        return found
+        counts, edges = self.reduce(["histogram"], region=region, valid=valid, bins=str(bins), range=limits)[
+            "histogram"
+        ]
+        return counts, edges
 
     def reduce(
         self, operations: Sequence[str], axis: Axis = None, *, region: Any = ..., valid: bool = False, **more: str
@@ -85,7 +87,7 @@ class Reductions:
         return await loop.away(self._reduce(operations, axis, region, valid, more))
 
     async def _reduce(
-        self, operations: Sequence[str], axis: Axis, region: Any, valid: bool, more: Mapping[str, str]  # noqa: FBT001
+        self, operations: Sequence[str], axis: Axis, region: Any, valid: bool, more: Mapping[str, str]
     ) -> dict[str, Any]:  # fmt: skip
         selection = self._select(region)
         if selection.mask is not None or selection.fields:
@@ -101,7 +103,7 @@ class Reductions:
         }
         url = self.place.url("reduce", **query)
         try:
-            body = (await self.place.transport.get(url, MSGPACK, timeout=REDUCE_SECONDS)).body
+            body = (await self.place.transport.get(url, MSGPACK, silence=REDUCE_SECONDS)).body
         except NotFound as error:
             raise NotSupported("this server has no /reduce, or the dataset is gone", error.url) from None
         found = msgpack.unpackb(body, unicode_errors="surrogateescape", strict_map_key=False)

@@ -186,7 +186,7 @@ def _list(item: Any, extent: int) -> Picked:
     if found.dtype.kind not in "iu":
         raise TypeError(f"indices in a list are integers, not {found.dtype}")
     at = found.astype(np.int64)
-    if at.min() < -extent or at.max() >= extent:
+    if (at < -extent).any() or (at >= extent).any():
         raise IndexError(f"an index in the list is out of range for an axis of {extent}")
     at = np.where(at < 0, at + extent, at)
     if (np.diff(at) <= 0).any():

@@ -123,7 +123,7 @@ class Server:
         return f"<chunkserve Server {self.url}>"
 
     async def _get(self, name: str) -> Any:
-        path, inside, below = name.partition(INSIDE)
+        path, _, below = name.partition(INSIDE)
         place = Place(self.options, path.strip("/"))
         if not place.file:
             raise NotFound("name a file: srv['folder/run42.nxs']; ls() says what there is")
@@ -132,7 +132,7 @@ class Server:
         found = await fetch(place.at(below.strip("/")), "1")
         return make(replace(place, path=below.strip("/"), version=found["version"]), found["node"])
 
-    async def _ls(self, folder: str, detail: bool) -> Any:  # noqa: FBT001 - of ls() above
+    async def _ls(self, folder: str, detail: bool) -> Any:
         path = quoted(folder)
         try:
             page = (await self.transport.get(f"/zarr/{path}{'/' if path else ''}")).body.decode()

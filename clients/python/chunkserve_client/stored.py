@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -78,7 +78,7 @@ def stored(document: Mapping[str, Any], fill: np.ndarray | None = None) -> Store
     return Stored(tuple(document["shape"]), key, chunk, dtype, codec, fill, names, document["attributes"])
 
 
-def _dtype(data_type: Any, order: str) -> np.dtype[Any]:
+def _dtype(data_type: Any, order: Literal["<", ">"]) -> np.dtype[Any]:
     if isinstance(data_type, str):
         dtype = np.dtype(data_type) if data_type != "string" else np.dtype(object)
         if dtype.char not in _SCALARS:
@@ -232,7 +232,7 @@ class ChunkReader:
         _copy(found, runs, out)
         return True
 
-    def _place_chunk(self, runs: tuple[Run, ...], body: Body | None, out: np.ndarray, keep: bool) -> None:  # noqa: FBT001
+    def _place_chunk(self, runs: tuple[Run, ...], body: Body | None, out: np.ndarray, keep: bool) -> None:
         """Decode a chunk into its place; in a thread."""
         s = self.stored
         if body is None:

@@ -99,7 +99,7 @@ class Transport:
 
     async def get(
         self, path: str, headers: Mapping[str, str] | None = None, *, expect: frozenset[int] = frozenset(),
-        timeout: float | None = None, data: bytes | None = None,
+        silence: float | None = None, data: bytes | None = None,
     ) -> Answer:  # fmt: skip
         """Ask for a path.
 
@@ -107,7 +107,7 @@ class Transport:
             path: Quoted, with the query, from the server's base URL.
             headers: Further headers.
             expect: Statuses above 206 that are answers rather than errors.
-            timeout: Seconds without a byte, where the usual is too short.
+            silence: Seconds without a byte, where the usual is too short.
             data: MessagePack to post, for requests too long for a URL.
 
         Raises:
@@ -116,7 +116,7 @@ class Transport:
         tries = _Tries(self.options.patience)
         while True:
             try:
-                answer, after = await self._once(path, headers, timeout, data)
+                answer, after = await self._once(path, headers, silence, data)
             except (aiohttp.ClientConnectorDNSError, aiohttp.ClientSSLError, aiohttp.InvalidURL) as error:
                 raise Unreachable(f"cannot reach the server: {error}", self._url(path)) from None
             except aiohttp.ClientPayloadError as error:
@@ -153,7 +153,7 @@ class Transport:
             async with session.get(self._encoded(path), headers=headers) as reply:
                 if reply.status not in (200, 206) and reply.status not in expect:
                     raise self._error(Answer(reply.status, reply.headers, await reply.read()), path)
-                answer = Answer(reply.status, dict(reply.headers), b"")
+                answer = Answer(reply.status, reply.headers, b"")
                 yield answer, b""
                 async for part in reply.content.iter_any():
                     yield answer, part
@@ -167,11 +167,11 @@ class Transport:
             await session.close()
 
     async def _once(
-        self, path: str, headers: Mapping[str, str] | None, timeout: float | None, data: bytes | None
+        self, path: str, headers: Mapping[str, str] | None, silence: float | None, data: bytes | None
     ) -> tuple[Answer, float]:
         session = self._open()
         self.requests += 1
-        patience = aiohttp.ClientTimeout(None, None, timeout, CONNECT_SECONDS) if timeout else None
+        patience = aiohttp.ClientTimeout(None, None, silence, CONNECT_SECONDS) if silence else None
         more: dict[str, Any] = {"timeout": patience} if patience else {}
         if data is not None:
             more["data"] = data
@@ -206,9 +206,7 @@ class Transport:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self.options.connections, keepalive_timeout=30),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=CONNECT_SECONDS, sock_read=self.options.timeout
-                ),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=self.options.timeout),
                 headers=headers,
                 read_bufsize=READ_BUFFER,
                 trust_env=True,

@@ -37,9 +37,7 @@ class ChunkserveStore(Store):
     def __str__(self) -> str:
         return f"{self.place.options.url}{self.place.chunks()}"
 
-    async def get(
-        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """The bytes of a key, ``None`` if there are none.
 
         Raises:
@@ -63,7 +61,9 @@ class ChunkserveStore(Store):
     async def _is_gone(self) -> bool:
         """Whether the version is, rather than something in it missing."""
         try:
-            await self.place.transport.get(replace(self.place.at(""), version=self.place.version).url("meta", depth="0"))
+            await self.place.transport.get(
+                replace(self.place.at(""), version=self.place.version).url("meta", depth="0")
+            )
         except FileChanged:
             return True
         except ClientError:
@@ -87,11 +87,11 @@ class ChunkserveStore(Store):
         url = f"{self.place.chunks()}/{key}"
         return (await self.place.transport.get(url, {"Range": "bytes=0-0"}, expect=ABSENT)).status != 404
 
-    async def set(self, key: str, value: Buffer) -> None:
+    async def set(self, key: str, value: Buffer) -> None:  # noqa: ARG002 - zarr's signature
         """Refuse."""
         raise ValueError("files are read-only")
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str) -> None:  # noqa: ARG002 - zarr's signature
         """Refuse."""
         raise ValueError("files are read-only")
 
@@ -110,7 +110,7 @@ class ChunkserveStore(Store):
         raise NotImplementedError("a chunkserve store is not listed; its groups have consolidated metadata")
         yield prefix
 
-    def with_read_only(self, read_only: bool = False) -> Self:  # noqa: FBT001, FBT002 - zarr's signature
+    def with_read_only(self, read_only: bool = False) -> Self:
         """Itself: it cannot be written to.
 
         Raises:

@@ -7,14 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hdf5plugin  # noqa: F401 - registers the filters that tests write with
 import pytest
-from hypothesis import settings
-
 from chunkserve_client import Server, connect
+from hypothesis import settings
 
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
@@ -34,6 +34,7 @@ class Running:
         words = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
         self._command = [sys.executable, "-m", "chunkserve", "serve", *paths, f"--port={port}", *words]
         self.url = ""
+        self._later: threading.Timer | None = None
         self.start()
 
     def start(self) -> None:
@@ -52,6 +53,19 @@ class Running:
         """End it."""
         self.process.send_signal(number)
         self.process.communicate(timeout=20)
+
+    def restart(self, number: int = signal.SIGTERM, pause: float = 0.5) -> None:
+        """End it, and start it again a little later."""
+        self.stop(number)
+        self._later = threading.Timer(pause, self.start)
+        self._later.start()
+
+    def close(self) -> None:
+        """End it for good."""
+        if self._later is not None:
+            self._later.join()
+        if self.process.poll() is None:
+            self.stop()
 
     def connect(self, **options: object) -> Server:
         """A client of it, with short patience."""
@@ -75,8 +89,7 @@ def serving(*paths: Path | str, **flags: object) -> Iterator[Running]:
     try:
         yield running
     finally:
-        if running.process.poll() is None:
-            running.stop()
+        running.close()
 
 
 @pytest.fixture

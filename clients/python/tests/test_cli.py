@@ -7,9 +7,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-
 from chunkserve_client import config, connect
 from chunkserve_client.cli import main, parser, selection
+
 from clients.python.tests.conftest import Serve
 
 
@@ -55,7 +55,7 @@ def test_errors_are_one_line(served: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_help_has_examples() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "chunkserve_client.cli", "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "chunkserve_client", "--help"], capture_output=True, text=True, check=True
     )
     for word in ("ls", "tree", "get", "thumbnail", "examples:", "CHUNKSERVE_URL"):
         assert word in done.stdout

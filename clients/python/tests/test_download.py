@@ -2,14 +2,13 @@
 
 import os
 import signal
-import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
 from chunkserve_client import ClientError, FileChanged, download
+
 from clients.python.tests.conftest import Serve
 from clients.python.tests.test_faults import write
 
@@ -32,7 +31,6 @@ class Stopping:
                         action()
 
         monkeypatch.setattr(transport, "stream", broken)
-
 
 
 def test_a_file_is_downloaded_byte_for_byte(tmp_path: Path, serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,11 +89,7 @@ def test_a_server_that_ends_mid_download_is_waited_for(
     file = running.connect(patience=60.0)["a.h5"]
     target = tmp_path / "here.h5"
 
-    def restart() -> None:
-        running.stop(signal.SIGKILL)
-        threading.Timer(0.5, running.start).start()
-
-    Stopping(monkeypatch, file.place.transport, 500_000, restart)
+    Stopping(monkeypatch, file.place.transport, 500_000, lambda: running.restart(signal.SIGKILL))
     file.download(str(target), progress=False)
     assert target.read_bytes() == (tmp_path / "a.h5").read_bytes()
 

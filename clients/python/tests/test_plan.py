@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from chunkserve_client.plan import SLICE_PART, Layout, choose
 from chunkserve_client.selection import everything, select
 

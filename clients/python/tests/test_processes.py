@@ -13,8 +13,8 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-
 from chunkserve_client import File, loop
+
 from clients.python.tests.conftest import serving
 from clients.python.tests.test_faults import SHAPE, write
 
@@ -100,8 +100,7 @@ def test_a_cancelled_read_leaves_no_tasks_behind(pair: tuple[File, np.ndarray]) 
 
 def test_a_program_ends_without_a_word(pair: tuple[File, np.ndarray], tmp_path: Path) -> None:
     code = (
-        "from chunkserve_client import connect\n"
-        f"print(connect({pair[0].place.options.url!r})['a.h5::/x'][0].sum())\n"
+        f"from chunkserve_client import connect\nprint(connect({pair[0].place.options.url!r})['a.h5::/x'][0].sum())\n"
     )
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", code], capture_output=True, text=True, timeout=60, check=True

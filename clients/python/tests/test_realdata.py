@@ -8,8 +8,8 @@ from typing import Any
 
 import h5py
 import pytest
-
 from chunkserve_client import ClientError, Dataset, File, Server
+
 from clients.python.tests.compare import check_header, same
 from clients.python.tests.conftest import REALDATA, serving
 
@@ -28,7 +28,9 @@ FILES = sorted(
 )
 READABLE = [name for name in FILES if not name.startswith(MALFORMED)]
 
-NO_SOURCE = r"Damaged: .*(draws from .*|decides an extent and) ?cannot be read|Damaged: .*draws from .*, which cannot be"
+NO_SOURCE = (
+    r"Damaged: .*(draws from .*|decides an extent and) ?cannot be read|Damaged: .*draws from .*, which cannot be"
+)
 BIT_PATTERNS = "read, but h5py: .*no appropriate function for conversion path"
 
 EXCEPTIONS = [
@@ -122,7 +124,7 @@ def test_every_dataset_equals_h5py(name: str, server: Server) -> None:
     with h5py.File(REALDATA / name, locking=False) as file:
         names = datasets(file)
         found = {path: wrong for path in names if (wrong := check(remote, file, path))}
-        assert {key for key in remote} == set(file)
+        assert set(remote) == set(file)
     known = [(pattern, reason) for where, pattern, reason in EXCEPTIONS if fnmatch.fnmatch(name, where)]
     unknown = {
         path: wrong
@@ -132,4 +134,3 @@ def test_every_dataset_equals_h5py(name: str, server: Server) -> None:
     assert unknown == {}
     for pattern, _ in known:
         assert fnmatch.filter(found, pattern), f"{pattern} of {name} is no exception any more: take it from the table"
-

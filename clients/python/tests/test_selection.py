@@ -6,10 +6,9 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from chunkserve_client.selection import grid_runs, select, touched
 from hypothesis import given
 from hypothesis import strategies as st
-
-from chunkserve_client.selection import grid_runs, select, touched
 
 
 def apply(values: np.ndarray, key: Any) -> Any:
@@ -64,10 +63,9 @@ def test_a_selection_is_what_h5py_makes_of_it(dataset: Any, key: Any) -> None:
     values = dataset[()]
     try:
         want = dataset[key]
-    except (IndexError, TypeError, ValueError) as error:
+    except (IndexError, TypeError, ValueError):
         with pytest.raises((IndexError, TypeError, ValueError)):
             apply(values, key)
-        assert str(error)
         return
     got = apply(values, key)
     assert np.shape(got) == np.shape(want)

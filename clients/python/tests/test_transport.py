@@ -7,7 +7,6 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-
 from chunkserve_client import (
     Busy,
     ClientError,
