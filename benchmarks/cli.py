@@ -16,7 +16,7 @@ from types import ModuleType
 from rich.console import Console
 from zarr.errors import ZarrUserWarning
 
-from benchmarks import faults, h5web, many_arrays, many_chunks, passthrough, pyramid
+from benchmarks import client, faults, h5web, many_arrays, many_chunks, passthrough, pyramid
 from benchmarks.common.errors import BenchmarkError
 from benchmarks.common.folders import CACHE, RESULTS
 
@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "faults": faults,
     "pyramid": pyramid,
     "h5web": h5web,
+    "client": client,
 }
 
 PIPED_WIDTH = 200

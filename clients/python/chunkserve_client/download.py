@@ -3,11 +3,10 @@
 A second file beside, ``NAME.part.json``, says of which version the part is.
 """
 
+import asyncio
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -28,12 +27,9 @@ MOST_BREAKS = 8
 """Times in a row that a connection may break without a byte between."""
 
 
-@contextmanager
-def _bar(total: int, done: int, name: str, *, shown: bool) -> Iterator[Any]:
-    with tqdm(
-        total=total, initial=done, desc=name, unit="B", unit_scale=True, unit_divisor=1024, disable=not shown
-    ) as bar:
-        yield bar
+def _bar(total: int, done: int, name: str) -> Any:
+    """A progress bar, which shows nothing if there is no name."""
+    return tqdm(total=total, initial=done, desc=name, unit="B", unit_scale=True, unit_divisor=1024, disable=not name)
 
 
 def download(place: Place, target: str, *, progress: bool) -> None:
@@ -43,81 +39,95 @@ def download(place: Place, target: str, *, progress: bool) -> None:
         FileChanged: It changed since the download began; the part is removed.
         ClientError: Another of its kinds; the part stays, and the next call goes on.
     """
-    loop.run(_download(place, target, progress))
+    part = _Part(f"{place.options.url}/files/{quoted(place.file)}", f"{target}.part")
+    with open(part.name, "r+b" if part.done else "wb") as out:
+        out.seek(part.done)
+        loop.run(_receive(place, part, out, progress))
+    os.replace(part.name, target)
+    os.remove(part.note)
 
 
-async def _download(place: Place, target: str, progress: bool) -> None:
-    part, note = f"{target}.part", f"{target}.part.json"
-    begun = _read_note(note)
-    url = f"/files/{quoted(place.file)}"
-    done = os.path.getsize(part) if begun.get("url") == f"{place.options.url}{url}" and os.path.exists(part) else 0
-    etag = str(begun.get("etag", "")) if done else ""
+class _Part:
+    """What has come of a file, and of which version it is.
+
+    Attributes:
+        name, note: Of the files that hold them.
+        done: Bytes that have come.
+        etag: The version's validator; empty if nothing has come.
+    """
+
+    def __init__(self, url: str, name: str) -> None:
+        self.url, self.name, self.note = url, name, f"{name}.json"
+        begun = _read_note(self.note)
+        known = begun.get("url") == url and os.path.exists(name)
+        self.done = os.path.getsize(name) if known else 0
+        self.etag = str(begun.get("etag", "")) if self.done else ""
+
+    def begin(self, etag: str) -> None:
+        """Remember of which version it is."""
+        self.etag = etag
+        _write_note(self.note, {"url": self.url, "etag": etag})
+
+    def changed(self) -> FileChanged:
+        """Forget all; the error to raise."""
+        for name in (self.name, self.note):
+            if os.path.exists(name):
+                os.remove(name)
+        self.done, self.etag = 0, ""
+        return FileChanged("the file changed since the download began; start again to get what is there now", self.url)
+
+
+async def _receive(place: Place, part: _Part, out: BinaryIO, progress: bool) -> None:
     breaks = 0
-    with open(part, "r+b" if done else "wb") as out:
-        out.seek(done)
-        while True:
-            try:
-                done, etag = await _go_on(place, url, (part, note), out, (done, etag), progress)
-                break
-            except Unreachable:
-                out.flush()
-                at, etag = out.tell(), str(_read_note(note).get("etag", ""))
-                breaks = 0 if at > done else breaks + 1
-                done = at
-                if breaks >= MOST_BREAKS or not etag:
-                    raise
-                await place.transport.get("/healthz")  # waits, with growing pauses, until it is back
-    os.replace(part, target)
-    os.remove(note)
+    name = os.path.basename(part.name).removesuffix(".part")
+    while True:
+        try:
+            await _go_on(place, part, out, name if progress else "")
+        except Unreachable:
+            breaks = 0 if out.tell() > part.done else breaks + 1
+            part.done = out.tell()
+            if breaks >= MOST_BREAKS or not part.etag:
+                raise
+            await place.transport.get("/healthz")  # waits, with growing pauses, until it is back
+        else:
+            return
 
 
-async def _go_on(
-    place: Place, url: str, names: tuple[str, str], out: Any, state: tuple[int, str], progress: bool
-) -> tuple[int, str]:  # fmt: skip
-    """Receive what is missing; how far it came, and the validator."""
-    done, etag = state
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-", "If-Range": etag} if done else {})
+async def _go_on(place: Place, part: _Part, out: BinaryIO, name: str) -> None:
+    """Receive what is missing; progress is shown if there is a name."""
+    headers = {"Accept-Encoding": "identity"}
+    if part.done:
+        headers |= {"Range": f"bytes={part.done}-", "If-Range": part.etag}
+    path = f"/files/{quoted(place.file)}"
     bar = None
     try:
-        async for answer, data in place.transport.stream(url, headers, frozenset({NO_SUCH_RANGE})):
+        async for answer, data in place.transport.stream(path, headers, frozenset({NO_SUCH_RANGE})):
             if bar is None:
-                if _complete(answer, done, etag):
-                    return done, etag
-                if done and answer.status != 206:
-                    out.truncate(0)
-                    raise _changed(names)
-                if place.version and answer.headers.get("X-Chunkserve-Version", place.version) != place.version:
-                    raise _changed(names)
-                etag = answer.etag
-                length = int(answer.headers["Content-Length"])
-                _write_note(names[1], {"url": f"{place.options.url}{url}", "etag": etag})
-                bar = tqdm(
-                    total=done + length, initial=done, desc=os.path.basename(names[0]).removesuffix(".part"),
-                    unit="B", unit_scale=True, unit_divisor=1024, disable=not progress,
-                )  # fmt: skip
-            out.write(data)
+                if answer.status == NO_SUCH_RANGE:
+                    _check_complete(answer, part)
+                    return
+                _check_version(place, answer, part)
+                part.begin(answer.etag)
+                bar = _bar(part.done + int(answer.headers["Content-Length"]), part.done, name)
+            await asyncio.to_thread(out.write, data)
             bar.update(len(data))
     finally:
         if bar is not None:
             bar.close()
-    return out.tell(), etag
 
 
-def _complete(answer: Answer, done: int, etag: str) -> bool:
-    """Whether a range beyond the end was asked for because nothing was missing."""
-    if answer.status != NO_SUCH_RANGE:
-        return False
+def _check_version(place: Place, answer: Answer, part: _Part) -> None:
+    """See that an answer goes on with the part, and is of the version that was opened."""
+    goes_on = answer.status == 206 if part.done else True
+    if not goes_on or answer.headers.get("X-Chunkserve-Version", place.version) != place.version:
+        raise part.changed()
+
+
+def _check_complete(answer: Answer, part: _Part) -> None:
+    """See that nothing was missing when a range beyond the end was asked for."""
     size = answer.headers.get("Content-Range", "").rpartition("/")[2]
-    if answer.etag == etag and size == str(done):
-        return True
-    raise FileChanged("the file is shorter than what was downloaded of it; start again")
-
-
-def _changed(names: tuple[str, str]) -> FileChanged:
-    for name in names:
-        if os.path.exists(name):
-            os.remove(name)
-    return FileChanged("the file changed since the download began; start again to get what is there now")
+    if answer.etag not in ("", part.etag) or size != str(part.done):
+        raise part.changed()
 
 
 def save(array: "Array", target: str, *, progress: bool) -> None:
@@ -142,7 +152,7 @@ def save(array: "Array", target: str, *, progress: bool) -> None:
         return
     row = out[0].nbytes
     step = _rows(array, row)
-    with _bar(out.nbytes, done * row, os.path.basename(target), shown=progress) as bar:
+    with _bar(out.nbytes, done * row, os.path.basename(target) if progress else "") as bar:
         for at in range(done, shape[0], step):
             stop = min(at + step, shape[0])
             out[at:stop] = array[at:stop]

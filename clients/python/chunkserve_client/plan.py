@@ -90,7 +90,7 @@ def choose(selection: Selection, itemsize: int, layout: Layout | None, cached: i
 
 
 def _in_shards(selection: Selection, layout: Layout, chunks: int) -> int:
-    """Requests for chunks in shards: one for a shard of which much is wanted, else one for its index and one for each."""
+    """Requests for chunks in shards: one for a shard much of which is wanted, else for its index and each chunk."""
     shards = math.prod(touched(p, c) for p, c in zip(selection.picked, layout.key, strict=True))
     each = math.prod(-(-k // c) for k, c in zip(layout.key, layout.chunk, strict=True))
     return shards if chunks > WHOLE_SHARD * shards * each else shards + chunks

@@ -4,6 +4,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+
 from chunkserve_client import Array, Dataset
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import hdf5plugin  # noqa: F401 - registers the filters that tests write with
 import pytest
-from chunkserve_client import Server, connect
 from hypothesis import settings
+
+from chunkserve_client import Server, connect
 
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")

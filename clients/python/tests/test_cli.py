@@ -7,9 +7,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+
 from chunkserve_client import config, connect
 from chunkserve_client.cli import main, parser, selection
-
 from clients.python.tests.conftest import Serve
 
 

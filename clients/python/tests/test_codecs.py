@@ -7,10 +7,11 @@ import google_crc32c
 import numcodecs.blosc
 import numpy as np
 import pytest
-from chunkserve_client import Damaged, NotSupported
-from chunkserve_client.codecs import Codec, Sharding, codec_of, decode, shard_index, unblosc
 from hypothesis import given
 from hypothesis import strategies as st
+
+from chunkserve_client import Damaged, NotSupported
+from chunkserve_client.codecs import Codec, Sharding, codec_of, decode, shard_index, unblosc
 
 VALUES = np.cumsum(np.random.default_rng(1).integers(-3, 4, 20_000)).astype("<i4")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chunkserve_client import ClientError, FileChanged, download
 
+from chunkserve_client import ClientError, FileChanged, download
 from clients.python.tests.conftest import Serve
 from clients.python.tests.test_faults import write
 

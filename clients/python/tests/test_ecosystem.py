@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import xarray
 import zarr
+
 from chunkserve_client import FileChanged, NotFound, NotSupported, connect
 from chunkserve_client.filesystem import ChunkserveFileSystem
 from chunkserve_client.napari_reader import get_reader
 from chunkserve_client.xarray_backend import split_url
-
 from clients.python.tests.conftest import Running, serving
 
 pytestmark = [

@@ -9,8 +9,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from chunkserve_client import FileChanged, NotFound
 
+from chunkserve_client import FileChanged, NotFound
 from clients.python.tests.conftest import Serve
 
 SHAPE = (40, 400, 512)
@@ -39,7 +39,7 @@ class Interrupted:
         self._left -= 1
         if self._left == 0:
             threading.Thread(target=self._run).start()
-            while not self.done.is_set():
+            while not self.done.is_set():  # noqa: ASYNC110 - set by a thread
                 await asyncio.sleep(0.01)
         return await self._get(*arguments, **named)
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import h5py
 import numpy as np
 import pytest
-from chunkserve_client import Dataset, Empty, File, Group, NamedType, NotFound, NotSupported, Server
 
+from chunkserve_client import Dataset, Empty, File, Group, NamedType, NotFound, NotSupported, Server
 from clients.python.tests import data
 from clients.python.tests.conftest import serving
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from chunkserve_client.plan import SLICE_PART, Layout, choose
 from chunkserve_client.selection import everything, select
 

@@ -13,8 +13,8 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from chunkserve_client import File, loop
 
+from chunkserve_client import File, loop
 from clients.python.tests.conftest import serving
 from clients.python.tests.test_faults import SHAPE, write
 

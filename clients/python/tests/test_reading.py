@@ -7,10 +7,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from chunkserve_client import Dataset, Empty, File
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chunkserve_client import Dataset, Empty, File
 from clients.python.tests import data
 from clients.python.tests.compare import both_ways, check_header, same
 from clients.python.tests.conftest import serving

@@ -8,8 +8,8 @@ from typing import Any
 
 import h5py
 import pytest
-from chunkserve_client import ClientError, Dataset, File, Server
 
+from chunkserve_client import ClientError, Dataset, File, Server
 from clients.python.tests.compare import check_header, same
 from clients.python.tests.conftest import REALDATA, serving
 

@@ -6,8 +6,8 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from chunkserve_client import Dataset, File, NotSupported, TooMuch
 
+from chunkserve_client import Dataset, File, NotSupported, TooMuch
 from clients.python.tests.conftest import serving
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from chunkserve_client.selection import grid_runs, select, touched
 from hypothesis import given
 from hypothesis import strategies as st
+
+from chunkserve_client.selection import grid_runs, select, touched
 
 
 def apply(values: np.ndarray, key: Any) -> Any:

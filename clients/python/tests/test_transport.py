@@ -7,6 +7,7 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
 from chunkserve_client import (
     Busy,
     ClientError,
