@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from chunkserve_client import loop
 from chunkserve_client.errors import FileChanged, Unreachable

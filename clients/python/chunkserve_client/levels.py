@@ -31,7 +31,7 @@ class LevelInfo:
     factors: tuple[float, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Picture:
     """An encoded picture, which notebooks show.
 
@@ -42,6 +42,9 @@ class Picture:
 
     data: bytes
     media: str = "image/png"
+
+    def __repr__(self) -> str:
+        return f"<picture, {self.media}, {len(self.data)} bytes>"
 
     def _repr_png_(self) -> bytes | None:
         return self.data if self.media == "image/png" else None
