@@ -23,8 +23,8 @@ NOTEBOOK = Path(__file__).with_name("tutorial.ipynb")
 CELLS = """
 # Read HDF5 files over the network
 
-`chunkserve_client` reads files behind a chunkserve as h5py reads local ones. To follow, run `.ci/demo` in one terminal (it
-makes sample data and serves them), and in another:
+`chunkserve_client` reads files behind a chunkserve as h5py reads local ones. To follow, run `.ci/demo` in one terminal
+(it makes sample data and serves them), and in another:
 
     pip install 'chunkserve-client[all]' matplotlib jupyterlab
     export CHUNKSERVE_URL=http://127.0.0.1:8000
@@ -57,8 +57,8 @@ print(frame.shape, frame.dtype, frame.mean())
 print(d[10, ::64, 100:200:25])
 print(d[[1, 5, 9], 100, 100])
 ---
-Whole chunks are fetched as they are stored, in parallel, and decoded here; of thin or strided selections the server sends
-just the elements. `plan` says what would happen.
+Whole chunks are fetched as they are stored, in parallel, and decoded here; of thin or strided selections the server
+sends just the elements. `plan` says what would happen.
 ---
 for key in (np.s_[...], np.s_[10], np.s_[:, 100, 100]):
     plan = d.plan(key)
@@ -134,18 +134,8 @@ def _is_code(text: str) -> bool:
 def sample_server() -> Iterator[str]:
     """A server over the sample data; its URL."""
     with tempfile.TemporaryDirectory() as folder:
-        cache = f"--cache-dir={folder}/cache"
-        words = [
-            sys.executable,
-            "-m",
-            "chunkserve",
-            "demo",
-            "--folder",
-            f"{folder}/data",
-            "--port=0",
-            cache,
-            "--settle=0",
-        ]
+        flags = [f"--folder={folder}/data", f"--cache-dir={folder}/cache", "--port=0", "--settle=0"]
+        words = [sys.executable, "-m", "chunkserve", "demo", *flags]
         process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout is not None
