@@ -41,7 +41,7 @@ class Options:
     token: str = ""
     patience: float = 60.0
     timeout: float = 30.0
-    connections: int = 16
+    connections: int = 8
     cache_memory: int = 256 << 20
     cache_disk: int = 0
     cache_folder: str = ""

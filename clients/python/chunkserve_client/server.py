@@ -135,7 +135,7 @@ class Server:
     async def _ls(self, folder: str, detail: bool) -> Any:
         path = quoted(folder)
         try:
-            page = (await self.transport.get(f"/zarr/{path}{'/' if path else ''}")).body.decode()
+            page = bytes((await self.transport.get(f"/zarr/{path}{'/' if path else ''}")).body).decode()
         except NotFound as error:
             raise NotFound(f"there is no folder {folder!r}; ls() without it lists the root", error.url) from None
         names = [html.unescape(name).rstrip("/") for name in _ENTRY.findall(page)]

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import msgpack
 import numpy as np
 
-from chunkserve_client.codecs import unblosc
+from chunkserve_client.codecs import Body, unblosc
 from chunkserve_client.errors import ClientError, Damaged, error_of
 from chunkserve_client.place import Place
 from chunkserve_client.plan import SLICE_PART
@@ -82,11 +82,11 @@ async def _part(place: Place, selection: Selection) -> tuple[HdfType, np.ndarray
         if selection.fields:
             choice["field"] = list(selection.fields)
         question = msgpack.packb({"selections": [choice]})
-        body = (await place.transport.get(place.url("slice"), MSGPACK, data=question)).body
+        body = (await place.transport.post(place.url("slice"), MSGPACK, question)).body
     return assemble(body, selection.full)
 
 
-def assemble(body: bytes | bytearray, shape: tuple[int, ...]) -> tuple[HdfType, np.ndarray]:
+def assemble(body: Body, shape: tuple[int, ...]) -> tuple[HdfType, np.ndarray]:
     """The elements of one slice from its messages.
 
     Raises:
@@ -127,7 +127,7 @@ def _plain(message: Mapping[str, Any], extent: tuple[int, ...], t: HdfType) -> M
     return {"data": data}
 
 
-def _messages(body: bytes | bytearray) -> Iterator[Mapping[str, Any]]:
+def _messages(body: Body) -> Iterator[Mapping[str, Any]]:
     unpacker = msgpack.Unpacker(max_buffer_size=0, unicode_errors="surrogateescape", strict_map_key=False)
     unpacker.feed(body)
     try:

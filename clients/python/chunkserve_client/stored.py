@@ -203,15 +203,30 @@ class ChunkReader:
         key = self._key(position)
         body: Body | None = self._caches.disk.get(key)
         if body is None:
-            body = await self._fetch(position, index)
+            into = None if keep else self._plain_target(runs, out)
+            body = await self._fetch(position, index, into)
             if body is not None and self.place.version:
                 self._caches.disk.put(key, body)
+            if body is not None and body is into:
+                return
         await self._away(self._place_chunk, runs, body, out, keep)
 
-    async def _fetch(self, position: Shape, index: np.ndarray | None) -> Body | None:
+    def _plain_target(self, runs: tuple[Run, ...], out: np.ndarray) -> memoryview | None:
+        """Where the bytes of a chunk belong that is sent as it is and wanted whole."""
+        s = self.stored
+        if s.codec.blosc or s.codec.sharding is not None:
+            return None
+        part = out[tuple(run.target for run in runs)]
+        if part.shape != s.chunk or not part.flags.c_contiguous:
+            return None
+        return memoryview(part.reshape(-1).view(np.uint8))
+
+    async def _fetch(
+        self, position: Shape, index: np.ndarray | None, into: memoryview | None = None
+    ) -> Body | None:  # fmt: skip
         """The bytes of a chunk, ``None`` if it is not stored."""
         if self.stored.codec.sharding is None:
-            answer = await self.place.transport.get(self._path(position), expect=frozenset({404}))
+            answer = await self.place.transport.get(self._path(position), expect=frozenset({404}), into=into)
             return None if answer.status == 404 else answer.body
         if index is None:
             return None

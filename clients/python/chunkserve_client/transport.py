@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from urllib.parse import quote
 
 import aiohttp
+import numpy as np
 from yarl import URL
 
 from chunkserve_client import loop
@@ -37,6 +38,10 @@ CUT_SHORT = 4
 """Times a body may be cut short; a server does so when stored bytes turn out damaged."""
 
 READ_BUFFER = 2**20
+SMALL = 2**16
+"""Bytes of bodies that are simply joined."""
+
+Body = bytes | bytearray | memoryview
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    body: bytes | bytearray
+    body: Body
 
     @property
     def etag(self) -> str:
@@ -54,7 +59,19 @@ class Answer:
 
     def json(self) -> Any:
         """The body as JSON."""
-        return json.loads(self.body)
+        return json.loads(bytes(self.body))
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A request; see :meth:`Transport.get`."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    silence: float | None = None
+    data: bytes | None = None
+    into: memoryview | None = None
 
 
 @dataclass
@@ -99,7 +116,7 @@ class Transport:
 
     async def get(
         self, path: str, headers: Mapping[str, str] | None = None, *, expect: frozenset[int] = frozenset(),
-        silence: float | None = None, data: bytes | None = None,
+        silence: float | None = None, into: memoryview | None = None,
     ) -> Answer:  # fmt: skip
         """Ask for a path.
 
@@ -108,15 +125,28 @@ class Transport:
             headers: Further headers.
             expect: Statuses above 206 that are answers rather than errors.
             silence: Seconds without a byte, where the usual is too short.
-            data: MessagePack to post, for requests too long for a URL.
+            into: Where to put the body, which is then the answer's, if it is just as long.
 
         Raises:
             ClientError: One of its kinds.
         """
+        return await self._asked(_Request("GET", path, dict(headers or {}), silence, into=into), expect)
+
+    async def post(self, path: str, headers: Mapping[str, str], data: bytes) -> Answer:
+        """Ask a question too long for a URL, in MessagePack.
+
+        Raises:
+            ClientError: One of its kinds.
+        """
+        headers = {**headers, "Content-Type": "application/msgpack"}
+        return await self._asked(_Request("POST", path, headers, data=data), frozenset())
+
+    async def _asked(self, request: "_Request", expect: frozenset[int]) -> Answer:
+        path = request.path
         tries = _Tries(self.options.patience)
         while True:
             try:
-                answer, after = await self._once(path, headers, silence, data)
+                answer, after = await self._once(request)
             except (aiohttp.ClientConnectorDNSError, aiohttp.ClientSSLError, aiohttp.InvalidURL) as error:
                 raise Unreachable(f"cannot reach the server: {error}", self._url(path)) from None
             except aiohttp.ClientPayloadError as error:
@@ -166,19 +196,17 @@ class Transport:
         if session is not None:
             await session.close()
 
-    async def _once(
-        self, path: str, headers: Mapping[str, str] | None, silence: float | None, data: bytes | None
-    ) -> tuple[Answer, float]:
+    async def _once(self, request: "_Request") -> tuple[Answer, float]:
         session = self._open()
         self.requests += 1
-        patience = aiohttp.ClientTimeout(None, None, silence, CONNECT_SECONDS) if silence else None
-        more: dict[str, Any] = {"timeout": patience} if patience else {}
-        if data is not None:
-            more["data"] = data
-            headers = {**(headers or {}), "Content-Type": "application/msgpack"}
-        method = "GET" if data is None else "POST"
-        async with session.request(method, self._encoded(path), headers=headers, **more) as reply:
-            body = await _read(reply)
+        silence = request.silence
+        patience = aiohttp.ClientTimeout(None, None, silence, CONNECT_SECONDS)
+        more: dict[str, Any] = {"timeout": patience} if silence else {}
+        url = self._encoded(request.path)
+        async with session.request(
+            request.method, url, headers=request.headers, data=request.data, **more
+        ) as reply:  # fmt: skip
+            body = await _read(reply, request.into)
             self.received += len(body)
             return Answer(reply.status, reply.headers, body), _retry_after(reply.headers)
 
@@ -222,16 +250,20 @@ class Transport:
     def _error(self, answer: Answer, path: str) -> ClientError:
         detail = bytes(answer.body[:2000]).decode("utf-8", "replace")
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            detail = str(json.loads(answer.body)["detail"])
+            detail = str(answer.json()["detail"])
         return error_of(answer.status, detail, self._url(path))
 
 
-async def _read(reply: aiohttp.ClientResponse) -> bytes | bytearray:
-    """The body; without joining parts where its length is known."""
+async def _read(reply: aiohttp.ClientResponse, into: memoryview | None) -> Body:
+    """The body; into ``into`` if it fits exactly, and without joining parts where its length is known."""
     length = reply.content_length
-    if length is None or "Content-Encoding" in reply.headers or length <= READ_BUFFER // 16:
+    if length is None or "Content-Encoding" in reply.headers or reply.status not in (200, 206):
         return await reply.read()
-    body, at = bytearray(length), 0
+    if into is None or len(into) != length:
+        if length <= SMALL:
+            return await reply.read()
+        into = memoryview(np.empty(length, np.uint8))
+    body, at = into, 0
     async for part in reply.content.iter_any():
         body[at : at + len(part)] = part
         at += len(part)
