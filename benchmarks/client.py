@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> int:
     """Run it; the exit status."""
     volume = QUICK_VOLUME if options.quick else VOLUME
-    series = [*plain_series((1024 * KIB,), volume), *other_series(volume, quick=options.quick)]
+    compressed = replace(plain_series((1024 * KIB,), volume)[0], label="gzip+shuffle")
+    series = [compressed, *other_series(volume, quick=options.quick)]
     report = Report(
         "client", "The Python client",
         f"One worker; the best of {ROUNDS} whole reads that take turns, the median of {SLICES} small slices of "

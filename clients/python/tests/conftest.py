@@ -42,7 +42,12 @@ class Running:
         """Start it, and wait until it listens."""
         environment = os.environ | {"COLUMNS": "400"}
         self.process = subprocess.Popen(
-            self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+            self._command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+            start_new_session=True,
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -51,8 +56,11 @@ class Running:
         self.url = found[0]
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """End it."""
-        self.process.send_signal(number)
+        """End it; by SIGKILL with all that it started."""
+        if number == signal.SIGKILL:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
         self.process.communicate(timeout=20)
 
     def restart(self, number: int = signal.SIGTERM, pause: float = 0.5) -> None:
