@@ -27,10 +27,10 @@ from benchmarks.common.errors import BenchmarkError, Wrong
 from benchmarks.common.folders import results_folder, scratch
 from benchmarks.common.peers import APPS, PEERS
 from benchmarks.common.processes import HOST
-from benchmarks.common.progress import bars
 from benchmarks.common.report import NOTHING, Report, Table, finish, mebibytes, number, seconds
 from benchmarks.common.series import KIB, Series, other_series, plain_series
 from benchmarks.common.venvs import base_python, environment
+from chunkserve.progress import bars
 from chunkserve_client import connect
 
 HELP = "the Python client: whole arrays and small slices, against local h5py and other clients"

@@ -163,7 +163,7 @@ class Array(reductions.Reductions):
             return out.view(self.type.element)
         if plan.way == "nothing" and not selection.fields:
             return np.empty((*selection.full, *self.type.dims), self.type.element)
-        return (await read_slice(self.place, selection, self.type))[1]
+        return await read_slice(self.place, selection, self.type)
 
     def _with_inner(self, selection: Selection) -> Selection:
         """With the axes of an array type, which are axes of the Zarr array."""
@@ -171,6 +171,8 @@ class Array(reductions.Reductions):
 
     async def _chunks(self) -> ChunkReader | None:
         """The reader of chunks, ``None`` if they cannot be decoded to just these elements."""
+        if self._reader is not None and self._reader.generation != loop.generation:  # of the process that forked us
+            self._reader = self._opening = None
         if self._reader is None and not self._chunkless:
             if self._opening is None:
                 self._opening = asyncio.ensure_future(self._open_chunks())

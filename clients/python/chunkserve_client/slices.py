@@ -1,6 +1,7 @@
 """Selections that the server picks: ``/slice`` asked in parts, and its messages put together."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -8,7 +9,7 @@ import msgpack
 import numpy as np
 
 from chunkserve_client.codecs import Body, unblosc
-from chunkserve_client.errors import ClientError, Damaged, error_of
+from chunkserve_client.errors import ClientError, Damaged, FileChanged, error_of
 from chunkserve_client.place import Place
 from chunkserve_client.plan import SLICE_PART
 from chunkserve_client.pool import pooled
@@ -22,6 +23,15 @@ LONGEST_URL = 4000
 
 AT_ONCE = 4
 """Parts asked for at a time."""
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """An answer put together: elements, their type, and the version of the file they are of."""
+
+    values: np.ndarray
+    type: HdfType
+    version: str
 
 
 def parts(selection: Selection, itemsize: int) -> list[tuple[int, int, Selection]]:
@@ -41,34 +51,38 @@ def cut_axis(selection: Selection) -> int:
     return next((axis for axis, n in enumerate(lengths) if n > 1), 0)
 
 
-async def read_slice(place: Place, selection: Selection, known: HdfType) -> tuple[HdfType, np.ndarray]:
+async def read_slice(place: Place, selection: Selection, known: HdfType) -> np.ndarray:
     """Ask the server for a selection.
 
     Returns:
-        The type (of the field, if one is selected), and the elements in the selection's full shape, followed by the
-        axes of an array type.
+        The elements (of the field, if one is selected) in the selection's full shape, followed by the axes of an array
+        type.
 
     Raises:
-        ClientError: One of its kinds.
+        FileChanged: An unpinned file became another one between two parts.
+        ClientError: Another of its kinds.
     """
     pieces = parts(selection, max(1, known.element.itemsize))
     if len(pieces) == 1:
-        return await _part(place, selection)
+        return (await _part(place, selection)).values
     axis = cut_axis(selection)
-    whole: list[Any] = [None, None]
+    out: list[np.ndarray] = []
+    versions = set()
 
     async def one(start: int, stop: int, piece: Selection) -> None:
-        t, values = await _part(place, piece)
-        if whole[0] is None:
-            whole[0] = t
-            whole[1] = np.empty((*selection.full, *t.dims), t.element)
-        whole[1][(slice(None),) * axis + (slice(start, stop),)] = values
+        found = await _part(place, piece)
+        versions.add(found.version)
+        if not out:
+            out.append(np.empty((*selection.full, *found.type.dims), found.type.element))
+        out[0][(slice(None),) * axis + (slice(start, stop),)] = found.values
 
     await pooled(AT_ONCE, (one(*piece) for piece in pieces))
-    return whole[0], whole[1]
+    if len(versions) > 1:
+        raise FileChanged("the file changed while it was read; open it again to read what is there now", place.file)
+    return out[0]
 
 
-async def _part(place: Place, selection: Selection) -> tuple[HdfType, np.ndarray]:
+async def _part(place: Place, selection: Selection) -> Assembled:
     words = selection.words()
     more = place.view | ({"level": str(place.level)} if place.level else {})
     if len(words) <= LONGEST_URL:
@@ -86,7 +100,7 @@ async def _part(place: Place, selection: Selection) -> tuple[HdfType, np.ndarray
     return assemble(body, selection.full)
 
 
-def assemble(body: Body, shape: tuple[int, ...]) -> tuple[HdfType, np.ndarray]:
+def assemble(body: Body, shape: tuple[int, ...]) -> Assembled:
     """The elements of one slice from its messages.
 
     Raises:
@@ -114,7 +128,9 @@ def assemble(body: Body, shape: tuple[int, ...]) -> tuple[HdfType, np.ndarray]:
         out[tuple(slice(a, a + n) for a, n in zip(message["start"], extent, strict=True))] = values
     if not done:
         raise Damaged("the server's answer ended early")
-    return t, np.empty((*shape, *t.dims), t.element) if out is None else out
+    if out is None:
+        out = np.empty((*shape, *t.dims), t.element)
+    return Assembled(out, t, str(header["version"]))
 
 
 def _plain(message: Mapping[str, Any], extent: tuple[int, ...], t: HdfType) -> Mapping[str, Any]:

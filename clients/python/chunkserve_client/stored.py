@@ -141,6 +141,7 @@ class ChunkReader:
         """Read the array that ``stored`` describes at ``place``."""
         self.place = place
         self.stored = stored
+        self.generation = loop.generation
         self._base = place.chunks()
         self._prefix = f"{place.options.url}{self._base}"
         self._caches = caches_of(place.options)

@@ -186,3 +186,23 @@ def test_chunks_are_kept_on_disk_if_wished(pair: tuple[File, h5py.File], tmp_pat
     for file in (tmp_path / "kept").rglob("*.chunk"):
         file.write_bytes(file.read_bytes()[:-1] + b"?")
     np.testing.assert_array_equal(got[...], want)
+
+
+def test_an_answer_that_is_not_complete_is_refused() -> None:
+    import msgpack  # noqa: PLC0415
+
+    from chunkserve_client import ClientError, Damaged  # noqa: PLC0415
+    from chunkserve_client.slices import assemble  # noqa: PLC0415
+
+    head = {"version": "1", "type": {"class": "integer", "dtype": "<i4"}, "shape": [2], "blocks": 1}
+    block = {"start": [0], "shape": [2], "codec": "raw", "data": np.arange(2, dtype="<i4").tobytes()}
+    messages = [msgpack.packb(m) for m in (head, block, {"end": True})]
+    assert assemble(b"".join(messages), (2,)).values.tolist() == [0, 1]
+    for bad in (b"".join(messages[:2]), b"".join(messages)[:-3], messages[0], b"\xc1", b"".join(messages)[:30]):
+        with pytest.raises(Damaged):
+            assemble(bad, (2,))
+    with pytest.raises(Damaged, match="shape"):
+        assemble(b"".join(messages), (3,))
+    failed = msgpack.packb({"error": {"status": 502, "detail": "chunk 3 is damaged"}})
+    with pytest.raises(ClientError, match="chunk 3 is damaged"):
+        assemble(messages[0] + failed, (2,))
