@@ -56,12 +56,18 @@ class Running:
         self.url = found[0]
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """End it; by SIGKILL with all that it started."""
+        """End it; by SIGKILL with all that it started, as it ends if it takes too long otherwise."""
         if number == signal.SIGKILL:
             os.killpg(self.process.pid, number)
         else:
             self.process.send_signal(number)
-        self.process.communicate(timeout=20)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(20)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
     def restart(self, number: int = signal.SIGTERM, pause: float = 0.5) -> None:
         """End it, and start it again a little later."""
