@@ -85,6 +85,10 @@ def work(settings: Settings, paths: tuple[str, ...], sock: socket.socket, row: R
     uvicorn.Server(config).run(sockets=[sock])
 
 
+TOLD = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+"""Signals by which a supervisor is told what to do."""
+
+
 class Supervisor:
     """Keeps one worker process per socket alive."""
 
@@ -143,19 +147,26 @@ class Supervisor:
         self._fork(sock)
 
     def _fork(self, sock: socket.socket) -> None:
+        """Start a worker, unless told to stop. Signals wait: they find it in the books, or not there at all."""
         supervisor = os.getpid()
+        signal.pthread_sigmask(signal.SIG_BLOCK, TOLD)
+        if self.stopping:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
+            return
         row = self._board.take()
         pid = os.fork()
         if pid:
             self._workers[pid] = sock, time.monotonic()
             if row is not None:
                 self._rows[pid] = row
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
             return
         status = 1
         try:
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            for number in TOLD:
                 signal.signal(number, signal.SIG_DFL)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
             _end_with(supervisor)
             self.run(sock, None if row is None else self._board.row(row))
             status = 0

@@ -220,7 +220,7 @@ class ChunkReader:
         part = out[tuple(run.target for run in runs)]
         if part.shape != s.chunk or not part.flags.c_contiguous:
             return None
-        return memoryview(part.reshape(-1).view(np.uint8))
+        return part.reshape(-1).view(np.uint8).data
 
     async def _fetch(
         self, position: Shape, index: np.ndarray | None, into: memoryview | None = None

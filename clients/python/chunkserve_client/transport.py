@@ -262,7 +262,7 @@ async def _read(reply: aiohttp.ClientResponse, into: memoryview | None) -> Body:
     if into is None or len(into) != length:
         if length <= SMALL:
             return await reply.read()
-        into = memoryview(np.empty(length, np.uint8))
+        into = np.empty(length, np.uint8).data
     body, at = into, 0
     async for part in reply.content.iter_any():
         body[at : at + len(part)] = part
