@@ -172,7 +172,8 @@ def _enum(t: DataType) -> np.dtype[Any]:
 
 
 def _array(t: DataType) -> np.dtype[Any]:
-    return np.dtype((numpy_dtype(t.inner), t.dims))
+    inner = numpy_dtype(t.inner)
+    return np.dtype((inner.base, t.dims + inner.shape))
 
 
 def _object(_: DataType) -> np.dtype[Any]:
