@@ -157,7 +157,7 @@ class Coarse:
         group = file.structure().get(number)
         chain = entity.chain[:-1]
         files = tuple(dict.fromkeys((*(f for f, _ in chain), file)))
-        return self._signal_of(Entity(b"", None, group, file, number, chain, files))
+        return self._signal_of(Entity(file, number, group, chain=chain, files=files))
 
     def _signal_of(self, group: Entity) -> Entity | None:
         if not isinstance(group.found, Group) or texts(group.found.attributes, b"NX_class") != ("NXdata",):

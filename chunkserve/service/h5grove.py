@@ -6,7 +6,7 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -127,7 +127,7 @@ class H5grove:
             link = words.described_link(found.link)
             raise Missing(f"Cannot resolve {link} at {_printable(query.path)} of {file.name.rsplit('/', 1)[-1]}")
         if query.resolve == "none" and found.link is not None and found.link.kind != "hard":
-            return Entity(found.name, found.link, None, found.file, -1, found.chain, found.files)
+            return replace(found, found=None, number=-1)
         return found
 
     def _dataset(self, query: Query, file: HdfFile) -> tuple[Entity, Shown]:

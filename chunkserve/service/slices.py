@@ -89,9 +89,11 @@ class Slices:
 
         Raises:
             BadRequest: There is no such field or view.
-            NotFound: There is no such level.
+            NotFound: It is no dataset, or there is no such level.
             Unsupported: It has no levels, or cannot be read.
         """
+        if not isinstance(node.object, Dataset):
+            raise NotFound(node.path)
         found = self._level(node, wanted) if wanted.level else self._dataset(node, wanted.fields)
         self._known.put(_name(path, wanted), found)
         return found

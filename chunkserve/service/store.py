@@ -23,11 +23,11 @@ from chunkserve.service.chunks import Chunks
 from chunkserve.service.closure import Closure, closure_of
 from chunkserve.service.described import Described, described
 from chunkserve.service.documents import Documents, Made
+from chunkserve.service.entities import Entities, Entity
 from chunkserve.service.files import Files
 from chunkserve.service.hdffile import HdfFile, Tools
 from chunkserve.service.images import Images
 from chunkserve.service.nodes import Node, Nodes, is_hidden, named_links
-from chunkserve.service.objects import Found, find_object
 from chunkserve.service.pyramids import Pyramids
 from chunkserve.service.references import references
 from chunkserve.service.slices import Slices, Subject, Wanted
@@ -104,6 +104,7 @@ class Store:
         )
         self.files = Files(roots, self.tools)
         self.nodes = Nodes(self.files)
+        self.entities = Entities(self.nodes)
         self.context = Context(self.nodes, self.limits, self.memory, self.tools, Recent(SOURCES))
         self.documents: dict[Format, Documents] = {
             2: Documents(self.context, 2, settings.consolidate),
@@ -211,13 +212,13 @@ class Store:
         file, rest = self.files.find(path)
         return self.nodes.find(file, rest)
 
-    def object(self, path: tuple[str, ...]) -> Found:
+    def object(self, path: tuple[str, ...]) -> Entity:
         """The object at a path, file included, by the names that HDF5 has.
 
         Raises:
             NotFound: There is none.
         """
-        return find_object(self.nodes, self.files, path)
+        return self.entities.at(path)
 
     def subject(self, path: tuple[str, ...], wanted: Wanted, *, wait: bool) -> Subject:
         """What is to be sliced or reduced: the dataset at a path, by the names that HDF5 has, or a level of it.
@@ -232,7 +233,7 @@ class Store:
         if found is None:
             if not wait:
                 raise WouldBlock
-            found = self.slices.find(path, self.object(path).node(), wanted)
+            found = self.slices.find(path, self.object(path).node, wanted)
         return found
 
     def described(self, path: tuple[str, ...], depth: int, *, as_json: bool, wait: bool) -> Described:
@@ -250,7 +251,7 @@ class Store:
             raise WouldBlock
         found = self.object(path)
         version = self.version(found.files[0], wait=wait)
-        made = described(self.nodes, found, depth, version, as_json=as_json)
+        made = described(self.entities, found, depth, version, as_json=as_json)
         if version:
             self._told.put(name, made, len(made.data) + 500)
         return made
