@@ -31,7 +31,7 @@ from chunkserve.errors import (
 )
 from chunkserve.grid import Box, Shape, chunk_box, covering, grid_shape, number, whole
 from chunkserve.metadata.mappings import Layout, Piece, cut
-from chunkserve.metadata.present import pipeline_of
+from chunkserve.metadata.present import missing_filter, pipeline_of
 from chunkserve.model import Dataset
 from chunkserve.service.hdffile import HdfFile
 from chunkserve.sources.localfile import WouldBlock
@@ -105,6 +105,8 @@ class Elements:
             raise TooLarge(f"{self.path}: a region", size, limit, "max_chunk")
         if not box.size:
             return np.zeros(box.shape + self.dims, self.dtype)
+        if self._missing:
+            raise Unsupported(f"{self.path}: {self._missing}")
         if not wait and not self.at_hand:
             raise WouldBlock
         values = _LAYOUTS[self.dataset.layout](self, box, wait)
@@ -125,6 +127,11 @@ class Elements:
         if self.file.live or self.objects or not is_exact(dataset.type):
             return False
         return dataset.layout == "contiguous" or (dataset.layout == "chunked" and decodes(dataset.filters))
+
+    @cached_property
+    def _missing(self) -> str:
+        """The filter that nobody here has, if there is one."""
+        return missing_filter(self.dataset)
 
     @cached_property
     def layout(self) -> Layout:

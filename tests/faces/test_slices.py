@@ -64,6 +64,10 @@ def write(path: Path) -> None:
         file.create_dataset("types/array", data=np.arange(48).reshape(4, 12), dtype="i8")
         inner = file.create_dataset("types/subarray", (5,), np.dtype(("<f4", (2, 3))), chunks=(2,))
         inner[...] = np.arange(30, dtype="f4").reshape(5, 2, 3)
+        write_arrays_of_arrays(file)
+        labels = np.repeat(np.arange(4), 300 * 75).reshape(300, 300).astype("u2")
+        members = {"none": 0, "cell": 1, "wall": 2, "edge": 3}
+        file.create_dataset("labels", data=labels, dtype=h5py.enum_dtype(members, "u2"), chunks=(100, 100))
         file["types/opaque"] = np.array([b"\x01\x02", b"\x03\x00"], "V2")
         file["types/time"] = np.array([1, 2**40], "<M8[us]").astype(h5py.opaque_dtype("<M8[us]"))
         references = file.create_dataset("types/reference", (2, 2), h5py.ref_dtype)
@@ -90,6 +94,14 @@ def write(path: Path) -> None:
         file["frames"].dims[0].label = "frame"
     with h5py.File(path.with_name("other.h5"), "w") as file:
         file["x"] = np.arange(12).reshape(3, 4)
+
+
+def write_arrays_of_arrays(file: h5py.File) -> None:
+    """A dataset whose elements are three arrays of two numbers, which h5py cannot create but by hand."""
+    inner = h5py.h5t.array_create(h5py.h5t.IEEE_F32LE, (2,))
+    space = h5py.h5s.create_simple((4,))
+    dataset = h5py.h5d.create(file.id, b"types/arrays", h5py.h5t.array_create(inner, (3,)), space)
+    dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.arange(24, dtype="<f4"), dataset.get_type())
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +189,13 @@ def test_array_types_add_their_dimensions(here: Site, file: h5py.File) -> None:
     np.testing.assert_array_equal(assembled(reply), file["types/subarray"][1:4])
 
 
+def test_arrays_of_arrays_are_arrays_of_more_dimensions(here: Site) -> None:
+    expected = np.arange(24, dtype="<f4").reshape(4, 3, 2)
+    np.testing.assert_array_equal(sliced(here, "types/arrays"), expected)
+    file = here.ask("/slice/run.h5/types/arrays?format=npy&sel=::2").body
+    np.testing.assert_array_equal(np.load(io.BytesIO(file)), expected[::2])
+
+
 def test_records_come_whole_or_by_field(here: Site, file: h5py.File) -> None:
     whole = sliced(here, "table", sel="20:70:3")
     assert whole.dtype == file["table"].dtype
@@ -242,6 +261,9 @@ def test_a_level_is_sliced_like_a_dataset(here: Site) -> None:
     largest = np.arange(2_000_000, dtype="f8").reshape(500, 2, 1000, 2).max((1, 3))
     np.testing.assert_array_equal(sliced(here, "wide", level="1", method="max"), largest)
     assert here.ask("/slice/run.h5/wide?level=9").status == 404
+    labels = unpacked(here.ask("/slice/run.h5/labels?level=1").body)
+    assert labels[0]["type"]["members"] == {"none": 0, "cell": 1, "wall": 2, "edge": 3}
+    np.testing.assert_array_equal(assembled(labels)[:, 0], np.repeat(np.arange(4), 75)[::2])
     assert here.ask("/slice/run.h5/types/text?level=1").status == 501
     assert here.ask("/slice/run.h5/table?level=1&field=i").status == 400
 
