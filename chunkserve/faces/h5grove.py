@@ -61,7 +61,7 @@ class H5groveFace:
 
     def error(self, request: Request, error: Exception) -> Reply:
         """An error as h5grove's clients expect it."""
-        status, message = failure(request.path, error)
+        status, message = failure(request.shown, error)
         if isinstance(error, Missing):
             message = error.message
         elif isinstance(error, NoPermission):

@@ -42,11 +42,11 @@ def problem(status: int, detail: str) -> dict[str, str | int]:
     return {"type": "about:blank", "title": TITLES.get(status, "Error"), "status": status, "detail": detail}
 
 
-def failure(path: bytes, error: Exception) -> tuple[int, str]:
-    """The status of an error and what is said of it; what nobody outside can help is logged."""
+def failure(request: str, error: Exception) -> tuple[int, str]:
+    """The status of an error and what is said of it; what nobody outside can help is logged with the request."""
     status = status_of(error)
     if status in (500, 502):
-        log.warning("%d %s: %s", status, path.decode("latin-1"), error, exc_info=error if status == 500 else None)
+        log.warning("%d %s: %s", status, request, error, exc_info=error if status == 500 else None)
     if status == 500:
         return status, "an unexpected error; the server's log has it"
     if isinstance(error, errors.NotFound):

@@ -57,6 +57,11 @@ class Request(NamedTuple):
     scheme: str = "http"
     body: bytes = b""
 
+    @property
+    def shown(self) -> str:
+        """The request for logs."""
+        return self.path.decode("latin-1")
+
     def known(self) -> str:
         """The ETag the client has, if it names just one."""
         return self.headers.get(b"if-none-match", b"").strip(b'W/"').decode("latin-1")
@@ -262,7 +267,7 @@ class Responder:
 
     def error(self, request: Request, error: Exception) -> Reply:
         """An error as a problem document (RFC 9457)."""
-        status, detail = failure(request.path, error)
+        status, detail = failure(request.shown, error)
         head = self.policy.cross_origin(request)
         if isinstance(error, errors.TryAgain):
             head.append((b"retry-after", b"%d" % error.retry_after))

@@ -106,4 +106,4 @@ async def _begin(send: Send, reply: Reply) -> None:
 
 def _cut_short(request: Request, error: Exception) -> None:
     """Say so; the server closes the connection: the client sees too few bytes, never wrong ones."""
-    log.warning("answer cut short: %s: %s", request.path.decode("latin-1"), error)
+    log.warning("answer cut short: %s: %s", request.shown, error)

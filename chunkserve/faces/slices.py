@@ -153,7 +153,7 @@ def _posted(request: Request, form: str) -> list[Wanted]:
 
 def _failed(request: Request, error: Exception) -> bytes:
     """The last message of an answer that could not be completed."""
-    return _pack({"error": problem(*failure(request.path, error))})
+    return _pack({"error": problem(*failure(request.shown, error))})
 
 
 # ----------------------------------------------------------------------- steps

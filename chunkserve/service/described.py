@@ -90,7 +90,7 @@ class Description:
     def _member(self, group: _Group, link: Link) -> Message:
         path = f"{group.path.rstrip('/')}/{text(link.name)}"
         if link.kind == "hard":
-            return self._describe(self._entities.follow(group.found, link), path, group.depth - 1)
+            return self._describe(self._enter(group, link), path, group.depth - 1)
         if link.kind == "external":
             self._outside += 1
             if self._outside > MOST_OUTSIDE:
@@ -98,22 +98,30 @@ class Description:
                     link, f"only {MOST_OUTSIDE} external links are followed at once; ask for it by itself"
                 )
         try:
-            found = self._entities.follow(group.found, link)
-            if found.error is not None:
-                return _unfollowed(link, str(found.error))
+            found = self._enter(group, link)
             self.files.update(dict.fromkeys(found.files))
             message = self._describe(found, path, group.depth - 1)
         except ChunkserveError as error:
             return _unfollowed(link, str(error))
         return message | {"link": _link(link)}
 
+    def _enter(self, group: _Group, link: Link) -> Entity:
+        """What a link of a group leads to.
+
+        Raises:
+            ChunkserveError: It is broken, as it says.
+        """
+        found = self._entities.follow(group.found, link)
+        if found.error is not None:
+            raise found.error
+        return found
+
     def _describe(self, found: Entity, path: str, depth: int) -> Message:
-        if found.found is None:
-            return {"kind": "broken", "reason": str(found.error)}
         key = (found.file.serial, found.number)
         if key in self._seen:
             return {"kind": "same", "path": self._seen[key]}
         self._seen[key] = path
+        assert found.found is not None
         match found.found:
             case Group() as here:
                 message: Message = {"kind": "group", "attributes": attribute_messages(here.attributes), "members": None}

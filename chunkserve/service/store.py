@@ -104,7 +104,6 @@ class Store:
         )
         self.files = Files(roots, self.tools)
         self.nodes = Nodes(self.files)
-        self.entities = Entities(self.nodes)
         self.context = Context(self.nodes, self.limits, self.memory, self.tools, Recent(SOURCES))
         self.documents: dict[Format, Documents] = {
             2: Documents(self.context, 2, settings.consolidate),
@@ -218,7 +217,7 @@ class Store:
         Raises:
             NotFound: There is none.
         """
-        return self.entities.at(path)
+        return Entities(self.nodes).at(path)
 
     def subject(self, path: tuple[str, ...], wanted: Wanted, *, wait: bool) -> Subject:
         """What is to be sliced or reduced: the dataset at a path, by the names that HDF5 has, or a level of it.
@@ -251,7 +250,7 @@ class Store:
             raise WouldBlock
         found = self.object(path)
         version = self.version(found.files[0], wait=wait)
-        made = described(self.entities, found, depth, version, as_json=as_json)
+        made = described(Entities(self.nodes), found, depth, version, as_json=as_json)
         if version:
             self._told.put(name, made, len(made.data) + 500)
         return made
