@@ -26,7 +26,7 @@ from chunkserve.service.entities import Entities, Entity
 from chunkserve.service.hdffile import HdfFile
 from chunkserve.service.nodes import Nodes
 from chunkserve.service.pyramids import Pyramids, Wish
-from chunkserve.service.selected import ROW_BYTES, Selected, SelectedBytes
+from chunkserve.service.selected import ROW_BYTES, Selected, SelectedBytes, converted
 from chunkserve.service.source import ArraySource, is_objects
 from chunkserve.service.summary import summarise
 from chunkserve.sources.localfile import WouldBlock
@@ -303,7 +303,7 @@ def _binary(query: Query, selected: Selected, dtype: np.dtype[Any]) -> Body:
     """Bytes in C order: small ones made now, others while they are sent."""
     data: Piece
     if selected.nbytes <= ROW_BYTES:
-        data = selected.all().astype(dtype, copy=False).tobytes()
+        data = converted(selected.all(), dtype).tobytes()
     else:
         data = SelectedBytes(selected, dtype)
     if query.format == "bin":

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from chunkserve.grid import Box
+from chunkserve.datatypes import opaque
 from chunkserve.selection import Indices, Part, Selection, bounding, relative, runs, split, touched
 from chunkserve.service.source import Source
 
@@ -38,7 +38,7 @@ def pick(source: Source, indices: tuple[Indices, ...], *, wait: bool = True) -> 
     out = np.empty((*map(len, indices), *source.dims), source.dtype)
     for box in boxes:
         found = _of_one_box(source, box.indices, wait=wait)
-        out[tuple(slice(at, at + n) for at, n in zip(box.at, box.shape, strict=True))] = found
+        opaque(out)[tuple(slice(at, at + n) for at, n in zip(box.at, box.shape, strict=True))] = opaque(found)
     return out
 
 
@@ -54,9 +54,12 @@ def _boxes(source: Source, indices: tuple[Indices, ...]) -> Iterator[Part]:
 
 
 def _of_one_box(source: Source, indices: tuple[Indices, ...], *, wait: bool) -> np.ndarray:
-    box: Box = bounding(indices)
+    box = bounding(indices)
     values = source.read(box, wait=wait)
+    if box.shape == tuple(map(len, indices)):
+        return values
+    found = opaque(values)
     for axis, picked in enumerate(indices):
-        if len(picked) != values.shape[axis]:
-            values = values[(slice(None),) * axis + (relative(picked, box.start[axis]),)]
-    return values
+        if len(picked) != found.shape[axis]:
+            found = found[(slice(None),) * axis + (relative(picked, box.start[axis]),)]
+    return found if values.dtype.names is None else np.ascontiguousarray(found).view(values.dtype)

@@ -98,6 +98,15 @@ class Selected:
         return (self.values(part) for part in self.rows)
 
 
+def converted(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Elements as those of a dtype, C-contiguous; between the fields of records that had to be converted is nothing."""
+    if values.dtype == dtype:
+        return np.ascontiguousarray(values)
+    out = np.zeros(values.shape, dtype)
+    out[...] = values
+    return out
+
+
 class SelectedBytes:
     """C-order bytes of a selection, computed when they are read: a piece of a blob.
 
@@ -135,6 +144,6 @@ class SelectedBytes:
                 raise WouldBlock
             self._kept = (-1, memoryview(b""))
             values = self.selected.values(self._parts[nth])
-            data = np.ascontiguousarray(values, self.dtype).reshape(-1).view(np.uint8).data
+            data = converted(values, self.dtype).reshape(-1).view(np.uint8).data
             self._kept = nth, data
         return data

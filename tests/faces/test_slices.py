@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import hdf5plugin
 import msgpack
+import numcodecs.blosc
 import numpy as np
 import pytest
 import tifffile
@@ -65,6 +66,7 @@ def write(path: Path) -> None:
         inner = file.create_dataset("types/subarray", (5,), np.dtype(("<f4", (2, 3))), chunks=(2,))
         inner[...] = np.arange(30, dtype="f4").reshape(5, 2, 3)
         write_arrays_of_arrays(file)
+        file.create_dataset("aligned", data=ALIGNED, chunks=(30,))
         labels = np.repeat(np.arange(4), 1200 * 300).reshape(1200, 1200).astype("u2")
         members = {"none": 0, "cell": 1, "wall": 2, "edge": 3}
         file.create_dataset("labels", data=labels, dtype=h5py.enum_dtype(members, "u2"), chunks=(300, 300))
@@ -94,6 +96,10 @@ def write(path: Path) -> None:
         file["frames"].dims[0].label = "frame"
     with h5py.File(path.with_name("other.h5"), "w") as file:
         file["x"] = np.arange(12).reshape(3, 4)
+
+
+ALIGNED = np.frombuffer(RNG.bytes(16 * 3000), np.dtype([("a", "u1"), ("b", "<i8")], align=True))
+"""Records with something between their fields."""
 
 
 def write_arrays_of_arrays(file: h5py.File) -> None:
@@ -194,6 +200,22 @@ def test_arrays_of_arrays_are_arrays_of_more_dimensions(here: Site) -> None:
     np.testing.assert_array_equal(sliced(here, "types/arrays"), expected)
     file = here.ask("/slice/run.h5/types/arrays?format=npy&sel=::2").body
     np.testing.assert_array_equal(np.load(io.BytesIO(file)), expected[::2])
+
+
+@pytest.mark.parametrize("sel", ["", "7", "3:500", "::5", "::700"])
+@pytest.mark.parametrize("path", ["/slice/run.h5/aligned?format=npy&sel=", "/h5grove/data?file=run.h5&path=/aligned"])
+def test_what_is_between_fields_is_the_files_and_not_of_our_memory(here: Site, path: str, sel: str) -> None:
+    if "h5grove" in path:
+        path += "&format=bin" + ("&selection=" if sel else "")
+    body = here.ask(path + sel).body
+    assert body.endswith(ALIGNED[as_numpy(sel)].tobytes())
+
+
+def test_what_is_between_fields_is_kept_in_messages(here: Site) -> None:
+    _, *blocks, _ = unpacked(here.ask("/slice/run.h5/aligned?sel=::2").body)
+    data = [numcodecs.blosc.decompress(each["data"]) for each in blocks if each["codec"] == "blosc"]
+    data += [each["data"] for each in blocks if each["codec"] == "raw"]
+    assert b"".join(data) == ALIGNED[::2].tobytes()
 
 
 def test_records_come_whole_or_by_field(here: Site, file: h5py.File) -> None:
