@@ -32,11 +32,12 @@ def pick(source: Source, indices: tuple[Indices, ...], *, wait: bool = True) -> 
     """
     if not all(indices):
         return np.empty((*map(len, indices), *source.dims), source.dtype)
-    boxes = list(_boxes(source, indices))
-    if len(boxes) == 1:
+    boxes = _boxes(source, indices)
+    first, second = next(boxes), next(boxes, None)
+    if second is None:
         return _of_one_box(source, indices, wait=wait)
     out = np.empty((*map(len, indices), *source.dims), source.dtype)
-    for box in boxes:
+    for box in itertools.chain((first, second), boxes):
         found = _of_one_box(source, box.indices, wait=wait)
         opaque(out)[tuple(slice(at, at + n) for at, n in zip(box.at, box.shape, strict=True))] = opaque(found)
     return out
