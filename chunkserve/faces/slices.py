@@ -177,7 +177,7 @@ def _npy(one: _Slice) -> Iterator[Step]:
     """A numpy file, some rows at a time."""
     selected = one.selected
     yield said(npy_head(selected.source.type, selected.shape))
-    for part in selected.rows:
+    for part in selected.rows():
         yield Step(functools.partial(_elements, selected, part), TOUCHED_BYTES, selected.bytes_of(part))
 
 

@@ -25,6 +25,9 @@ ROW_BYTES = 8 * 2**20
 MOST_ROW_BYTES = 32 * 2**20
 """Bytes to which such a part may grow, so that chunks are decoded once; or to those of a chunk."""
 
+MOST_LONE_BYTES = 64 * 2**20
+"""The same where there is one of them at a time."""
+
 
 @dataclass(frozen=True)
 class Selected:
@@ -59,10 +62,9 @@ class Selected:
         """It in parts along borders of chunks, in no order of the elements."""
         return split(self.selection, self.source.unit, self.source.weights, (PART_BYTES, TOUCHED_BYTES))
 
-    @cached_property
-    def rows(self) -> Parts:
-        """It in parts that, one after the other, have the elements in C order."""
-        return rows(self.selection, self.source.unit, self.source.weights[0], (ROW_BYTES, MOST_ROW_BYTES))
+    def rows(self, most: int = MOST_ROW_BYTES) -> Parts:
+        """It in parts of ``most`` bytes that, one after the other, have the elements in C order."""
+        return rows(self.selection, self.source.unit, self.source.weights[0], (ROW_BYTES, most))
 
     def kept(self, along: Shape) -> Shape:
         """Of one number per axis of the source, those of the axes that the answer has."""
@@ -94,8 +96,8 @@ class Selected:
         return self.values(Part((0,) * len(indices), indices))
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """Its :attr:`rows`, read one after the other."""
-        return (self.values(part) for part in self.rows)
+        """Its elements in C order, part by part."""
+        return (self.values(part) for part in self.rows(MOST_LONE_BYTES))
 
 
 def converted(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
@@ -117,7 +119,7 @@ class SelectedBytes:
         """Convert elements to ``dtype``."""
         self.selected = selected
         self.dtype = dtype
-        self._parts = tuple(selected.rows)
+        self._parts = tuple(selected.rows(MOST_LONE_BYTES))
         each = dtype.itemsize * math.prod(selected.source.dims)
         self.starts = [0, *itertools.accumulate(math.prod(part.shape) * each for part in self._parts)]
         self.length = self.starts[-1]
