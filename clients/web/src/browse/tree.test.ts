@@ -5,7 +5,7 @@ import { above, rowsOf } from "./tree";
 
 const group: MetaNode = { kind: "group", attributes: {}, members: null };
 const leaf: MetaNode = { kind: "broken", reason: "" };
-const members = new Map([
+const members = new Map<string, Record<string, MetaNode>>([
   ["/", { entry: group, note: leaf }],
   ["/entry", { data: group, title: leaf }],
   ["/entry/data", { counts: leaf }],

@@ -1,0 +1,1 @@
+export default function View(_: object) { return <p>soon</p>; }
