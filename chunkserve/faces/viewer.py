@@ -54,7 +54,7 @@ class ViewerFace:
         """The document, told how far up the server's root is."""
         up = "../" * depth or "./"
         try:
-            data = self._read(self.build / "index.html")
+            data = _read(self.build / "index.html")  # each time: who builds anew wants to see it
         except FileNotFoundError:
             return self.respond.text(request, home_page(request, self.store, up), "text/html; charset=utf-8")
         data = data.replace(_BASE, b'<base href="%s"' % up.encode())
