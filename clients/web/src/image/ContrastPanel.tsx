@@ -1,11 +1,12 @@
-import { ColorMapGradient, Histogram } from "@h5web/lib";
-import { useDeferredValue, useMemo, useState } from "react";
+import { ColorMapGradient } from "@h5web/lib";
+import { useMemo, useState } from "react";
 import { useQuery } from "../location/useplace";
 import { formatShort } from "../server/format";
 import { statistics } from "../server/stats";
 import { useAsked } from "../server/useasked";
-import { COLOUR_MAPS, histogramOf, LIB_SCALE, SCALES, type Window } from "./colour";
+import { COLOUR_MAPS, SCALES, type Window } from "./colour";
 import { BAD_COLOUR, isValid, SATURATED_COLOUR, type Style } from "./material";
+import { Histogram } from "./Histogram";
 import type { PlaneInfo, Wish } from "./plane";
 import { PlaneChoice } from "./PlaneChoice";
 import { percentilesOf } from "./profile";
@@ -38,7 +39,7 @@ export function ContrastPanel({ parts, wish, info, cache, style, seen }: Props) 
       </button>
       <div className="contrast-body">
         <h2>Contrast</h2>
-        <ViewHistogram visible={visible} style={style} onWindow={setWindow} />
+        <Histogram visible={visible} style={style} onWindow={setWindow} />
         <div className="bounds">
           <Bound name="Lowest" value={style.window[0]} onChange={(low) => setWindow([low, style.window[1]])} />
           <Bound name="Highest" value={style.window[1]} onChange={(high) => setWindow([style.window[0], high])} />
@@ -87,29 +88,6 @@ export function ContrastPanel({ parts, wish, info, cache, style, seen }: Props) 
         </p>
       </div>
     </section>
-  );
-}
-
-function ViewHistogram({ visible, style, onWindow }: { visible: Float32Array[] | undefined; style: Style; onWindow: (window: Window) => void }) {
-  const { window, scale, map, inverted } = useDeferredValue(style);
-  const { counts, edges } = useMemo(() => histogramOf(visible ?? [], window, scale, isValid), [visible, window, scale]);
-  const first = edges[0] ?? 0;
-  const last = edges.at(-1) ?? 1;
-  return (
-    <div className="histogram" role="group" aria-label="Histogram of the pixels in view">
-      <Histogram
-        values={counts}
-        bins={edges}
-        dataDomain={[first, last]}
-        value={style.window}
-        scaleType={LIB_SCALE[style.scale]}
-        colorMap={map}
-        invertColorMap={inverted}
-        showLeftAxis={false}
-        onChangeMin={(low) => onWindow([low, style.window[1]])}
-        onChangeMax={(high) => onWindow([style.window[0], high])}
-      />
-    </div>
   );
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { histogramOf, paletteOf, rgbOf, SCALES, scaled, unscaled, usable } from "./colour";
+import { around, histogramOf, paletteOf, rgbOf, SCALES, scaled, unscaled, usable } from "./colour";
 
 describe("scales", () => {
   it("have an inverse", () => {
@@ -34,9 +34,16 @@ describe("colours", () => {
   });
 });
 
-it("counts values in a window and beside it", () => {
-  const { counts, edges } = histogramOf([new Float32Array([0, 0.05, 0.95, 1, 9, -3e38])], [0, 1], "linear", (v) => v > -1e38, 14);
-  expect(counts.reduce((a, b) => a + b)).toBe(4);
-  expect(edges[0]).toBeCloseTo(-0.2);
-  expect(edges.at(-1)).toBeCloseTo(1.2);
+it("counts values in a range", () => {
+  const values = new Float32Array([0, 0.05, 0.95, 0.999, 1, 9, -3e38]);
+  const { counts, edges } = histogramOf([values], [0, 1], "linear", (v) => v > -1e38, 10);
+  expect(counts).toEqual([2, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+  expect(edges).toHaveLength(11);
+});
+
+it("finds a range around windows", () => {
+  expect(around([0, 10], [5, 20], "linear")).toEqual([-2, 22]);
+  const [low, high] = around([1, 100], [1, 1000], "log");
+  expect(Math.log10(low)).toBeCloseTo(-0.3);
+  expect(Math.log10(high)).toBeCloseTo(3.3);
 });

@@ -75,12 +75,16 @@ export interface Counted {
   edges: number[];
 }
 
-/** How often values fall into bins of equal width on a scale, over a window and a fifth of it on either side. */
-export function histogramOf(parts: readonly Float32Array[], window: Window, scale: Scale, valid: (v: number) => boolean, bins = 128): Counted {
-  const [low, high] = [scaled(window[0], scale), scaled(window[1], scale)];
-  const margin = (high - low) / 5;
-  const start = scale === "sqrt" ? Math.max(0, low - margin) : low - margin;
-  const width = (high + margin - start) / bins;
+/** How often values fall into bins of equal width on a scale. */
+export function histogramOf(
+  parts: readonly Float32Array[],
+  range: Window,
+  scale: Scale,
+  valid: (value: number) => boolean,
+  bins = 100,
+): Counted {
+  const [start, stop] = [scaled(range[0], scale), scaled(range[1], scale)];
+  const width = (stop - start) / bins;
   const counts = new Array<number>(bins).fill(0);
   const total = parts.reduce((sum, part) => sum + part.length, 0);
   const stride = Math.max(1, Math.floor(total / 500_000));
@@ -92,4 +96,13 @@ export function histogramOf(parts: readonly Float32Array[], window: Window, scal
       if (bin >= 0 && bin < bins) counts[bin] = (counts[bin] ?? 0) + 1;
     }
   return { counts, edges: Array.from({ length: bins + 1 }, (_, i) => unscaled(start + i * width, scale)) };
+}
+
+/** A range that has two windows in it, and a tenth more on either side, on a scale. */
+export function around(a: Window, b: Window, scale: Scale): Window {
+  const numbers = [...a, ...b].map((value) => scaled(value, scale)).filter(Number.isFinite);
+  const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
+  const margin = (high - low) / 10 || 1;
+  const start = scale === "sqrt" ? Math.max(0, low - margin) : low - margin;
+  return [unscaled(start, scale), unscaled(high + margin, scale)];
 }

@@ -87,12 +87,11 @@ export function toPosition(axis: DrawnAxis, value: number): number {
   return ((value - axis.from) / (axis.to - axis.from)) * axis.extent;
 }
 
-/** Width divided by height of the plane: of its pixels, or of lengths if both axes have the same unit. */
-export function aspectOf(info: PlaneInfo, x: DrawnAxis, y: DrawnAxis): number {
+/** The aspect that `VisCanvas` is to keep: equal lengths, if both axes have the same unit, else square pixels. */
+export function aspectOf(info: PlaneInfo, x: DrawnAxis, y: DrawnAxis): number | "equal" {
   const [rx, ry] = [info.axes.rulers[info.axes.columns], info.axes.rulers[info.axes.rows]];
-  const same = !x.isIndex && !y.isIndex && rx?.unit && rx.unit === ry?.unit;
-  const ratio = same ? Math.abs((x.to - x.from) / (y.to - y.from)) : x.extent / y.extent;
-  return Number.isFinite(ratio) && ratio > 0 ? ratio : 1;
+  if ((x.isIndex && y.isIndex) || (!x.isIndex && !y.isIndex && rx?.unit === ry?.unit)) return "equal";
+  return Math.abs(((x.to - x.from) / (y.to - y.from)) * (y.extent / x.extent));
 }
 
 function withUnit(name: string, unit: string, between?: string): string {
