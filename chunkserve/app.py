@@ -13,6 +13,7 @@ from chunkserve.faces.asgi import Faces
 from chunkserve.faces.catalogue import CatalogueFace
 from chunkserve.faces.files import FileFace
 from chunkserve.faces.h5grove import H5groveFace
+from chunkserve.faces.line import LineFace
 from chunkserve.faces.meta import MetaFace
 from chunkserve.faces.ome import OmeFace
 from chunkserve.faces.ops import healthz, metrics, not_found, readyz
@@ -60,6 +61,7 @@ def build(settings: Settings, paths: tuple[str, ...], row: Row | None = None) ->
         b"ome2": OmeFace(store, respond, 2),
         b"tiles": tiles,
         b"dzi": DeepZoomFace(tiles),
+        b"line": LineFace(store, respond),
         b"meta": MetaFace(store, respond),
         b"reduce": ReduceFace(store, respond),
         b"slice": SliceFace(store, respond),

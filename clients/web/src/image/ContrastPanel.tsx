@@ -1,4 +1,3 @@
-import { ColorMapGradient } from "@h5web/lib";
 import { useMemo, useState } from "react";
 import { useQuery } from "../location/useplace";
 import { formatShort } from "../server/format";
@@ -73,9 +72,6 @@ export function ContrastPanel({ parts, wish, info, cache, style, seen }: Props) 
             ))}
           </select>
         </label>
-        <div className={`gradient ${style.inverted ? "inverted" : ""}`} aria-hidden="true">
-          <ColorMapGradient colorMap={style.map} />
-        </div>
         <label className="field check">
           <input type="checkbox" checked={style.inverted} onChange={(event) => change({ invert: event.target.checked ? "1" : "" })} />
           Turned round

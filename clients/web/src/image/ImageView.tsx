@@ -4,6 +4,7 @@ import { Trouble } from "../browse/Trouble";
 import type { ViewProps } from "../browse/NodePage";
 import { useQuery } from "../location/useplace";
 import { splitPath } from "../location/url";
+import { formatShort } from "../server/format";
 import { LIB_SCALE } from "./colour";
 import { ContrastPanel } from "./ContrastPanel";
 import { Invalidate, ViewInUrl } from "./CanvasParts";
@@ -60,14 +61,14 @@ function Deep({ parts, wish, info, cache, names, label }: DeepProps) {
     <div className="image-view">
       <div className="image-main">
         <ToolBar tool={tool} info={info} />
-        <Slicers info={info} names={names} complete={seen?.complete ?? false} onAhead={setAhead} />
+        <Slicers info={info} drawn={[info.axes.rows, info.axes.columns]} names={names} complete={seen?.complete ?? false} onAhead={setAhead} />
         <div className="canvas-row">
           <div className="canvas" data-testid="canvas" data-complete={seen?.complete ?? false} data-level={seen?.level}>
             <VisCanvas
               key={`${info.axes.rows},${info.axes.columns}`}
               aspect={aspectOf(info, x, y)}
-              abscissaConfig={{ visDomain: ordered(x.from, x.to), isIndexAxis: x.isIndex, flip: x.from > x.to, label: x.label }}
-              ordinateConfig={{ visDomain: ordered(y.from, y.to), isIndexAxis: y.isIndex, flip: y.from < y.to, label: y.label }}
+              abscissaConfig={{ visDomain: ordered(x.from, x.to), isIndexAxis: x.isIndex, flip: x.from > x.to, label: x.label, formatTick }}
+              ordinateConfig={{ visDomain: ordered(y.from, y.to), isIndexAxis: y.isIndex, flip: y.from < y.to, label: y.label, formatTick }}
             >
               <DefaultInteractions pan={tool.name === "pan" ? {} : { modifierKey: "Shift" }} selectToZoom={{ modifierKey: "Control" }} />
               <ResetZoomButton />
@@ -88,6 +89,8 @@ function Deep({ parts, wish, info, cache, names, label }: DeepProps) {
     </div>
   );
 }
+
+const formatTick = (value: number) => formatShort(value);
 
 function ordered(a: number, b: number): [number, number] {
   return a < b ? [a, b] : [b, a];

@@ -3,7 +3,7 @@ import type { PlaneInfo } from "./plane";
 
 const METHODS = [
   ["", "mean"],
-  ["max", "max (keeps peaks)"],
+  ["max", "max"],
   ["min", "min"],
 ] as const;
 
@@ -21,7 +21,7 @@ export function PlaneChoice({ info }: { info: PlaneInfo }) {
   return (
     <>
       <label className="field">
-        Zoomed out
+        Levels
         <select value={query["method"] ?? ""} onChange={(event) => change({ method: event.target.value })}>
           {METHODS.map(([value, name]) => (
             <option key={value} value={value}>
@@ -33,13 +33,13 @@ export function PlaneChoice({ info }: { info: PlaneInfo }) {
       {info.shape.length > 2 && (
         <>
           <label className="field">
-            Axis down
+            Rows
             <select value={rows} onChange={(event) => choose(Number(event.target.value), Number(event.target.value) === columns ? rows : columns)}>
               {options}
             </select>
           </label>
           <label className="field">
-            Axis across
+            Columns
             <select value={columns} onChange={(event) => choose(Number(event.target.value) === rows ? columns : rows, Number(event.target.value))}>
               {options}
             </select>

@@ -1,5 +1,5 @@
 import { formatCount, formatShort } from "../server/format";
-import { type Reduced, reduce } from "../server/reduce";
+import { numberOf, type Reduced, reduce } from "../server/reduce";
 import { useAsked } from "../server/useasked";
 import { Trouble } from "../browse/Trouble";
 import type { Region } from "./profile";
@@ -36,7 +36,7 @@ export function RegionNumbers({ region, parts, scene, label, onClose }: Props) {
           {OPERATIONS.map((name) => (
             <div key={name}>
               <dt>{name === "count" ? "measured" : name}</dt>
-              <dd>{show(name, asked.value[name])}</dd>
+              <dd>{show(name, numberOf(asked.value, name))}</dd>
             </div>
           ))}
         </dl>
@@ -45,10 +45,10 @@ export function RegionNumbers({ region, parts, scene, label, onClose }: Props) {
   );
 }
 
-function show(name: string, value: number | bigint | null | undefined): string {
-  if (value == null) return "none";
-  if (typeof value === "bigint") return value.toString();
-  return name === "count" ? formatCount(value) : formatShort(value, 8);
+function show(name: string, value: number | string | undefined): string {
+  if (value === undefined) return "none";
+  if (typeof value === "string") return value;
+  return name === "count" ? formatCount(value) : formatShort(value, 10);
 }
 
 /** The box as a selection of the dataset: one part for each axis. */

@@ -1,21 +1,23 @@
 import { useEffect, useMemo, useState } from "react";
 import { useQuery } from "../location/useplace";
-import { axisName, type PlaneInfo, valueAt, type Wish } from "./plane";
+import { axisName, type Ruler, valueAt, type Wish } from "./plane";
 
 const AHEAD = 3;
 const FASTEST_MS = 90;
 
 interface Props {
-  info: PlaneInfo;
+  info: { shape: number[]; axes: { names: string[]; rulers: (Ruler | null)[] } };
+  /** The axes that are drawn. */
+  drawn: readonly number[];
   names: readonly string[];
   complete: boolean;
-  onAhead: (ahead: readonly Wish[]) => void;
+  onAhead?: (ahead: readonly Wish[]) => void;
 }
 
 /** A slider for each axis that is not drawn; those next in its direction are fetched ahead, and it can play. */
-export function Slicers({ info, names, complete, onAhead }: Props) {
+export function Slicers({ info, drawn, names, complete, onAhead }: Props) {
   const [query, change] = useQuery();
-  const others = info.shape.map((_, axis) => axis).filter((axis) => axis !== info.axes.rows && axis !== info.axes.columns);
+  const others = info.shape.map((_, axis) => axis).filter((axis) => !drawn.includes(axis));
   const text = query["index"] ?? "";
   const index = useMemo(() => {
     const told = text.split(",").map(Number);
@@ -44,7 +46,7 @@ export function Slicers({ info, names, complete, onAhead }: Props) {
     // eslint-disable-next-line react-hooks/exhaustive-deps -- the axes follow from the plane
   }, [index, moved, query["axes"], query["method"], info]);
   useEffect(() => {
-    onAhead(ahead);
+    onAhead?.(ahead);
   }, [ahead, onAhead]);
 
   useEffect(() => {

@@ -63,8 +63,13 @@ export function drawnAxis(info: PlaneInfo, axis: number, names: readonly string[
   return { extent, label: withUnit(name, ruler.unit), from, to: from + ruler.step * extent, isIndex: false };
 }
 
+interface Named {
+  shape: number[];
+  axes: { names: string[] };
+}
+
 /** What an axis is called: as its group says, or by its dimension; nothing if nobody named it. */
-export function axisName(info: PlaneInfo, axis: number, names: readonly string[] = []): string {
+export function axisName(info: Named, axis: number, names: readonly string[] = []): string {
   const told = names.length === info.shape.length ? names[axis] : undefined;
   if (told && told !== ".") return told;
   const own = info.axes.names[axis] ?? "";

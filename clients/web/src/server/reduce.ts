@@ -1,22 +1,24 @@
 import { askJson, urlOf } from "./fetch";
-import { cellsOf, type Value } from "./values";
 
-/** Results by operation, each one number. */
-export type Reduced = Record<string, number | bigint | null>;
+/** Results by operation: numbers, or nested lists of them. */
+export interface Reduced {
+  shape: number[];
+  elements: number;
+  results: Record<string, { values: unknown }>;
+}
 
-/** Numbers about a selection of a dataset, reduced over all its axes on the server. */
-export async function reduce(
+/** A selection of a dataset reduced on the server, over all its axes unless `axis` says which. */
+export function reduce(
   path: readonly string[],
   operations: readonly string[],
   parameters: Record<string, string>,
   signal?: AbortSignal,
 ): Promise<Reduced> {
-  const url = urlOf("reduce", path, { op: operations.join(","), format: "json", ...parameters });
-  const { results } = await askJson<{ results: Record<string, Value> }>(url, signal);
-  return Object.fromEntries(
-    Object.entries(results).map(([name, value]) => {
-      const cell = cellsOf(value, 1)[0];
-      return [name, typeof cell === "number" || typeof cell === "bigint" ? cell : null];
-    }),
-  );
+  return askJson(urlOf("reduce", path, { op: operations.join(","), format: "json", ...parameters }), signal);
+}
+
+/** The one number that an operation over all axes gives; what JSON has no number for is given by name. */
+export function numberOf(reduced: Reduced, operation: string): number | string | undefined {
+  const value = reduced.results[operation]?.values;
+  return typeof value === "number" || typeof value === "string" ? value : undefined;
 }
