@@ -82,7 +82,7 @@ export function NodePage({ file, inside, embedded = false }: Props) {
 
 function View({ view, file, inside, shown }: { view: ViewName; file: readonly string[]; inside: string; shown: Shown }) {
   const { meta, plot } = shown;
-  if (view === "h5web") return <H5WebView {...{ file, path: inside, dataset: plot?.dataset }} />;
+  if (view === "h5web") return <H5WebView key={`${file.join("/")}:${inside}`} file={file} path={inside} dataset={plot?.dataset} />;
   if (view === "details" || !plot) return <Details node={meta.node} path={inside} file={file} />;
   const props: ViewProps = { file, path: plot.path, dataset: plot.dataset, label: labelOf(plot.path, plot.dataset) };
   const key = `${file.join("/")}:${plot.path}`;

@@ -23,9 +23,10 @@ import { useQuery } from "../location/useplace";
 import { splitPath } from "../location/url";
 import { formatShort } from "../server/format";
 import { useAsked } from "../server/useasked";
-import { curveOf, type LineInfo, lineOf, partAround, rangeIn } from "./line";
+import { curveOf, factorFor, type LineInfo, lineOf, partAround, rangeIn } from "./line";
 
 const POINTS = 2000;
+const MOST_POINTS = 20_000;
 const GLYPHS_BELOW = 120;
 
 /** A line of any length: drawn from extremes, more of them as one zooms in. */
@@ -91,10 +92,11 @@ function Plot({ parts, axis, index, all, name, label, log }: PlotProps) {
   const [pointed, setPointed] = useState<number>();
 
   const [from, to] = all.factor === 1 ? [0, length] : partAround(seen[0], seen[1], length);
-  const points = Math.ceil((POINTS * (to - from)) / Math.max(1, seen[1] - seen[0]));
-  const isAll = all.factor === 1 || (from === 0 && to === length);
-  const asked = useAsked(isAll ? `all ${all.version} ${index}` : `part ${parts.join("/")} ${axis} ${index} ${from} ${to}`, (signal) =>
-    isAll ? Promise.resolve(all) : lineOf(parts, { axis, index, start: from, stop: to, points: Math.min(points, 10 * POINTS) }, signal),
+  const factor = factorFor(seen[1] - seen[0], POINTS);
+  const isAll = factor >= all.factor;
+  const points = Math.min(Math.ceil((to - from) / factor), MOST_POINTS);
+  const asked = useAsked(isAll ? `all ${all.version} ${index}` : `part ${parts.join("/")} ${axis} ${index} ${from} ${to} ${factor}`, (signal) =>
+    isAll ? Promise.resolve(all) : lineOf(parts, { axis, index, start: from, stop: to, points }, signal),
   );
   const [kept, setKept] = useState<LineInfo>(all);
   const current = isAll ? all : asked.value;

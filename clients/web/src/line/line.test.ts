@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { curveOf, type LineInfo, partAround, rangeIn } from "./line";
+import { curveOf, factorFor, type LineInfo, partAround, rangeIn } from "./line";
 
 const line = (change: Partial<LineInfo>): LineInfo => ({
   shape: [10],
@@ -44,4 +44,8 @@ it("knows the extremes in view", () => {
   const curve = { x: [0, 1, 2, 3], y: [9, NaN, -1, 4] };
   expect(rangeIn(curve, 1, 3)).toEqual([-1, 4]);
   expect(rangeIn(curve, 1, 1)).toBeUndefined();
+});
+
+it("joins as many elements as there are too many", () => {
+  expect([10, 2000, 2001, 4000, 5_000_000].map((n) => factorFor(n, 2000))).toEqual([1, 1, 2, 2, 4096]);
 });

@@ -51,6 +51,11 @@ export function curveOf(line: LineInfo, at: (element: number) => number): { x: n
   return { x, y };
 }
 
+/** Elements of a point, if so many elements are to be seen in so many points. */
+export function factorFor(elements: number, points: number): number {
+  return 2 ** Math.max(0, Math.ceil(Math.log2(elements / points)));
+}
+
 /** The part of a line to ask for: what is seen and half as much on either side, in steps, so that little moves ask nothing. */
 export function partAround(from: number, to: number, length: number): [number, number] {
   const step = 2 ** Math.ceil(Math.log2(Math.max(to - from, 16))) / 2;
