@@ -3,6 +3,7 @@ import { FilePage } from "./browse/FilePage";
 import { FolderPage } from "./browse/FolderPage";
 import { Header } from "./browse/Header";
 import { Trouble } from "./browse/Trouble";
+import { useMessages } from "./embed/usemessages";
 import { usePlace } from "./location/useplace";
 import { splitPath } from "./location/url";
 import { lookUp } from "./server/catalogue";
@@ -10,7 +11,9 @@ import { useAsked } from "./server/useasked";
 
 /** The page: what the URL leads to, below a header unless it is embedded. */
 export function App() {
-  const { mode, path } = usePlace();
+  const place = usePlace();
+  const { mode, path } = place;
+  useMessages(place);
   const file = useAsked(`look up ${path.join("/")}`, (signal) => lookUp(path, signal));
   const name = path.at(-1);
   useEffect(() => {

@@ -110,7 +110,7 @@ function Members({ node, path, file }: { node: MetaNode & { kind: "group" }; pat
   return (
     <section>
       <h2>Members</h2>
-      <table className="attributes">
+      <table className="attributes members">
         <tbody>
           {members.slice(0, 1000).map(([name, member]) => (
             <tr key={name}>

@@ -3,6 +3,7 @@ import { splitPath } from "../location/url";
 import type { File } from "../server/catalogue";
 import { formatDate, formatSize } from "../server/format";
 import { NodePage } from "./NodePage";
+import { OpenWhole } from "../embed/OpenWhole";
 import { Tree } from "./Tree";
 
 /** A file: its tree beside what is chosen in it. Embedded, only the latter. */
@@ -13,6 +14,7 @@ export function FilePage({ file, embedded }: { file: File; embedded: boolean }) 
     return (
       <main className="node-page">
         <NodePage file={path} inside={file.inside} embedded />
+        <OpenWhole />
       </main>
     );
   return (

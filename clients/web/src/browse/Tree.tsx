@@ -5,10 +5,11 @@ import { formatShape } from "../server/format";
 import { lookInto, type MetaNode } from "../server/meta";
 import { matcher } from "./filter";
 import { Link } from "./Link";
-import { above, isGroup, nxClass, type Row, rowsOf } from "./tree";
+import { above, isGroup, nxClass, onlyGroup, type Row, rowsOf } from "./tree";
 import { useWindow } from "./usewindow";
 
 const ROW = 28;
+const MOST_UNFOLDED = 5;
 
 interface Props {
   file: readonly string[];
@@ -137,7 +138,12 @@ function rowId(path: string): string {
 /** Members of the groups that were opened. What is above the path shown is open. */
 function useMembers(file: readonly string[], inside: string) {
   const [members, setMembers] = useState(new Map<string, Record<string, MetaNode>>());
-  const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
+  const [open, setOpen] = useState<ReadonlySet<string>>(() => new Set(above(inside)));
+  const [shown, setShown] = useState(inside);
+  if (shown !== inside) {
+    setShown(inside);
+    setOpen(new Set([...open, ...above(inside)]));
+  }
   const name = file.join("/");
   const load = useCallback(
     async (group: string) => {
@@ -145,13 +151,21 @@ function useMembers(file: readonly string[], inside: string) {
       if (node.kind === "group" && node.members) {
         const found = node.members;
         setMembers((known) => (known.get(group) === found ? known : new Map(known).set(group, found)));
+        return found;
       }
+      return {};
     },
     [name],
   );
   useEffect(() => {
-    for (const group of [...above(inside), inside]) load(group).catch(() => undefined); // the page says what is wrong
-    setOpen((known) => new Set([...known, ...above(inside)]));
+    const unfold = async (group: string) => {
+      for (let next: string | undefined = group, depth = 0; next !== undefined && depth < MOST_UNFOLDED; depth += 1) {
+        const only = onlyGroup(next, await load(next));
+        if (only !== undefined) setOpen((known) => new Set([...known, only]));
+        next = only;
+      }
+    };
+    for (const group of [...above(inside), inside]) unfold(group).catch(() => undefined); // the page says what is wrong
   }, [inside, load]);
   const toggle = (group: string) => {
     const next = new Set(open);

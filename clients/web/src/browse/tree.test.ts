@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { MetaNode } from "../server/meta";
 import { matcher } from "./filter";
-import { above, rowsOf } from "./tree";
+import { above, onlyGroup, rowsOf } from "./tree";
 
 const group: MetaNode = { kind: "group", attributes: {}, members: null };
 const leaf: MetaNode = { kind: "broken", reason: "" };
@@ -22,6 +22,12 @@ describe("the tree", () => {
     const rows = rowsOf(members, new Set(), matcher("COU"));
     expect(rows.map((row) => row.path)).toEqual(["/entry", "/entry/data", "/entry/data/counts"]);
     expect(rowsOf(members, new Set(), matcher("nothing"))).toEqual([]);
+  });
+
+  it("unfolds what is the only group", () => {
+    expect(onlyGroup("/", { entry: group, title: leaf })).toBe("/entry");
+    expect(onlyGroup("/a", { b: group, c: group })).toBeUndefined();
+    expect(onlyGroup("/a", { b: leaf })).toBeUndefined();
   });
 
   it("knows what is above", () => {

@@ -46,3 +46,10 @@ export function above(path: string): string[] {
 export function nxClass(node: MetaNode): string | undefined {
   return "attributes" in node ? textOf(node.attributes["NX_class"]) : undefined;
 }
+
+/** The group in a group, if there is just one: there is no reason to make people open it. */
+export function onlyGroup(group: string, members: Readonly<Record<string, MetaNode>>): string | undefined {
+  const groups = Object.entries(members).filter(([, node]) => isGroup(node));
+  const name = groups.length === 1 ? groups[0]?.[0] : undefined;
+  return name === undefined ? undefined : group === "/" ? `/${name}` : `${group}/${name}`;
+}

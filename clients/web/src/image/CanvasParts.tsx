@@ -1,18 +1,20 @@
 import { useVisCanvasContext } from "@h5web/lib";
 import { useThree } from "@react-three/fiber";
-import { useEffect, useRef } from "react";
+import { useEffect, useLayoutEffect, useRef } from "react";
 import { Vector3 } from "three";
 import { here, useQuery } from "../location/useplace";
+import type { Painting, Style } from "./material";
 import { type DrawnAxis, toPosition, toValue } from "./plane";
 
 const QUIET_MS = 300;
 
-/** Draw again when something has changed that React does not see. */
-export function Invalidate({ when }: { when: unknown }) {
+/** Colours the tiles, and draws again when that changes. */
+export function Paint({ painting, style }: { painting: Painting; style: Style }) {
   const invalidate = useThree((three) => three.invalidate);
-  useEffect(() => {
+  useLayoutEffect(() => {
+    painting.paint(style);
     invalidate();
-  }, [invalidate, when]);
+  }, [painting, style, invalidate]);
   return null;
 }
 

@@ -7,7 +7,7 @@ import { splitPath } from "../location/url";
 import { formatShort } from "../server/format";
 import { LIB_SCALE } from "./colour";
 import { ContrastPanel } from "./ContrastPanel";
-import { Invalidate, ViewInUrl } from "./CanvasParts";
+import { Paint, ViewInUrl } from "./CanvasParts";
 import { CursorSensor, Readout, type Pointed } from "./Readout";
 import { Painting } from "./material";
 import { aspectOf, drawnAxis, type PlaneInfo, type Wish } from "./plane";
@@ -54,7 +54,6 @@ function Deep({ parts, wish, info, cache, names, label }: DeepProps) {
   const painting = useMemo(() => new Painting(), []);
   useEffect(() => () => painting.dispose(), [painting]);
   const style = useStyle(info);
-  useMemo(() => painting.paint(style), [painting, style]);
   const onSeen = useCallback((now: Seen) => setSeen(now), []);
   const failed = cache.error();
   return (
@@ -73,7 +72,7 @@ function Deep({ parts, wish, info, cache, names, label }: DeepProps) {
               <DefaultInteractions pan={tool.name === "pan" ? {} : { modifierKey: "Shift" }} selectToZoom={{ modifierKey: "Control" }} />
               <ResetZoomButton />
               <ViewInUrl x={x} y={y} />
-              <Invalidate when={style} />
+              <Paint painting={painting} style={style} />
               <TileLayer scene={scene} cache={cache} painting={painting} onSeen={onSeen} />
               <CursorSensor x={x} y={y} onPoint={setPointed} />
               <ToolLayer tool={tool} x={x} y={y} />

@@ -18,7 +18,7 @@ interface Props {
 export function Slicers({ info, drawn, names, complete, onAhead }: Props) {
   const [query, change] = useQuery();
   const others = info.shape.map((_, axis) => axis).filter((axis) => !drawn.includes(axis));
-  const text = query["index"] ?? "";
+  const [text, axes, method] = [query["index"] ?? "", query["axes"] ?? "", query["method"] ?? ""];
   const index = useMemo(() => {
     const told = text.split(",").map(Number);
     return others.map((axis, i) => Math.min(told[i] || 0, (info.shape[axis] ?? 1) - 1));
@@ -37,14 +37,12 @@ export function Slicers({ info, drawn, names, complete, onAhead }: Props) {
   };
 
   const ahead = useMemo(() => {
-    const axes = query["axes"] ?? "";
-    const method = query["method"] ?? "";
     const places = Array.from({ length: AHEAD }, (_, i) => (index[moved.slot] ?? 0) + (i + 1) * moved.step);
     return places
       .filter((at) => others.length > 0 && at >= 0 && at < extent(moved.slot))
       .map((at) => ({ axes, method, index: index.map((old, slot) => (slot === moved.slot ? at : old)).join(",") }));
     // eslint-disable-next-line react-hooks/exhaustive-deps -- the axes follow from the plane
-  }, [index, moved, query["axes"], query["method"], info]);
+  }, [index, moved, axes, method, info]);
   useEffect(() => {
     onAhead?.(ahead);
   }, [ahead, onAhead]);

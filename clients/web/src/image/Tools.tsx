@@ -86,7 +86,7 @@ export function ToolLayer({ tool, x, y }: { tool: Tool; x: DrawnAxis; y: DrawnAx
         <DataToHtml points={[point(...tool.line.from), point(...tool.line.to)]}>
           {(a, b) => (
             <SvgElement>
-              <SvgLine className="drawn" coords={[a as Vector3, b as Vector3]} />
+              <SvgLine className="drawn" coords={[a, b]} />
             </SvgElement>
           )}
         </DataToHtml>
@@ -95,7 +95,7 @@ export function ToolLayer({ tool, x, y }: { tool: Tool; x: DrawnAxis; y: DrawnAx
         <DataToHtml points={[point(tool.region.top, tool.region.left), point(tool.region.bottom, tool.region.right)]}>
           {(a, b) => (
             <SvgElement>
-              <SvgRect className="drawn" coords={[a as Vector3, b as Vector3]} />
+              <SvgRect className="drawn" coords={[a, b]} />
             </SvgElement>
           )}
         </DataToHtml>

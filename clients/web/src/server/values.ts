@@ -98,7 +98,8 @@ export function cellAt(view: DataView, at: number, type: Type): Cell {
       return view.getUint8(at) !== 0;
     case "enum": {
       const number = type.base ? cellAt(view, at, type.base) : null;
-      return Object.entries(type.members ?? {}).find(([, value]) => String(value) === String(number))?.[0] ?? number;
+      if (typeof number !== "number" && typeof number !== "bigint") return number;
+      return Object.entries(type.members ?? {}).find(([, value]) => String(value) === number.toString())?.[0] ?? number;
     }
     case "string":
       return stringAt(view, at, sizeOf(type), type.encoding);
@@ -171,7 +172,7 @@ function plain(item: unknown): Cell {
   if (item === null || typeof item === "number" || typeof item === "boolean" || typeof item === "string") return item;
   if (Array.isArray(item)) return item.map(plain);
   if (typeof item === "object")
-    return Object.fromEntries(Object.entries(item as object).map(([key, value]) => [key, plain(value)]));
+    return Object.fromEntries(Object.entries(item).map(([key, value]) => [key, plain(value)]));
   return null;
 }
 
