@@ -8,7 +8,7 @@ import { formatShort } from "../server/format";
 import { LIB_SCALE } from "./colour";
 import { ContrastPanel } from "./ContrastPanel";
 import { Paint, ViewInUrl } from "./CanvasParts";
-import { CursorSensor, Readout, type Pointed } from "./Readout";
+import { CursorSensor, Pointer, Readout } from "./Readout";
 import { Painting } from "./material";
 import { aspectOf, drawnAxis, type PlaneInfo, type Wish } from "./plane";
 import { Slicers } from "./Slicers";
@@ -50,7 +50,7 @@ function Deep({ parts, wish, info, cache, names, label }: DeepProps) {
   const [ahead, setAhead] = useState<readonly Wish[]>([]);
   const scene = useMemo<Scene>(() => ({ info, x, y, wish, ahead, extra }), [info, x, y, wish, ahead, extra]);
   const [seen, setSeen] = useState<Seen>();
-  const [pointed, setPointed] = useState<Pointed>();
+  const [pointer] = useState(() => new Pointer());
   const painting = useMemo(() => new Painting(), []);
   useEffect(() => () => painting.dispose(), [painting]);
   const style = useStyle(info);
@@ -74,14 +74,14 @@ function Deep({ parts, wish, info, cache, names, label }: DeepProps) {
               <ViewInUrl x={x} y={y} />
               <Paint painting={painting} style={style} />
               <TileLayer scene={scene} cache={cache} painting={painting} onSeen={onSeen} />
-              <CursorSensor x={x} y={y} onPoint={setPointed} />
+              <CursorSensor x={x} y={y} pointer={pointer} />
               <ToolLayer tool={tool} x={x} y={y} />
             </VisCanvas>
           </div>
           <ColorBar domain={style.window} scaleType={LIB_SCALE[style.scale]} colorMap={style.map} invertColorMap={style.inverted} withBounds />
         </div>
         {failed && <Trouble error={failed} small />}
-        <Readout {...{ parts, wish, info, cache, pointed, names, label }} level={seen?.level ?? 0} />
+        <Readout {...{ parts, wish, info, cache, pointer, names, label }} level={seen?.level ?? 0} />
         <ToolResult tool={tool} parts={parts} scene={scene} cache={cache} label={label} />
       </div>
       <ContrastPanel {...{ parts, wish, info, cache, style, seen }} />

@@ -1,5 +1,5 @@
 import { useCanvasEvent } from "@h5web/lib";
-import { useEffect, useState } from "react";
+import { useEffect, useState, useSyncExternalStore } from "react";
 import { formatFloat32, formatNumber, formatShort } from "../server/format";
 import type { NumericArray } from "../server/npy";
 import { isValid } from "./material";
@@ -15,14 +15,33 @@ export interface Pointed {
   column: number;
 }
 
+/** The pixel that the pointer is on: kept beside the state of components, since it changes with every move. */
+export class Pointer {
+  private at: Pointed | undefined;
+  private readonly listeners = new Set<() => void>();
+
+  readonly get = (): Pointed | undefined => this.at;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  set(at: Pointed | undefined): void {
+    if (at?.row === this.at?.row && at?.column === this.at?.column) return;
+    this.at = at;
+    for (const listener of this.listeners) listener();
+  }
+}
+
 /** Tells which pixel the pointer is on. */
-export function CursorSensor({ x, y, onPoint }: { x: DrawnAxis; y: DrawnAxis; onPoint: (at?: Pointed) => void }) {
+export function CursorSensor({ x, y, pointer }: { x: DrawnAxis; y: DrawnAxis; pointer: Pointer }) {
   useCanvasEvent("pointermove", ({ dataPt }) => {
     const [column, row] = [Math.floor(toPosition(x, dataPt.x)), Math.floor(toPosition(y, dataPt.y))];
     const inside = row >= 0 && column >= 0 && row < y.extent && column < x.extent;
-    onPoint(inside ? { row, column } : undefined);
+    pointer.set(inside ? { row, column } : undefined);
   });
-  useCanvasEvent("pointerout", () => onPoint(undefined));
+  useCanvasEvent("pointerout", () => pointer.set(undefined));
   return null;
 }
 
@@ -31,14 +50,15 @@ interface Props {
   wish: Wish;
   info: PlaneInfo;
   cache: TileCache;
-  pointed: Pointed | undefined;
+  pointer: Pointer;
   names: readonly string[];
   label: string;
   level: number;
 }
 
 /** Where the pointer is, and the value there: every digit of the dataset's, and what is drawn if that is coarser. */
-export function Readout({ parts, wish, info, cache, pointed, names, label, level }: Props) {
+export function Readout({ parts, wish, info, cache, pointer, names, label, level }: Props) {
+  const pointed = useSyncExternalStore(pointer.subscribe, pointer.get);
   const exact = useExact(parts, wish, info, pointed);
   if (!pointed)
     return (

@@ -78,6 +78,7 @@ export function TileLayer({ scene, cache, painting, onSeen }: Props) {
       key={`${shown.axes}|${shown.index}|${shown.method}|${tile.level}/${tile.row}/${tile.column}`}
       scene={scene}
       box={boxOf(tile, info.levels)}
+      factor={info.levels[tile.level]?.factor ?? 1}
       order={info.levels.length - tile.level}
       data={data}
       painting={painting}
@@ -99,6 +100,7 @@ function useShown(wish: Wish, complete: boolean): Wish {
 /** The part of the plane in the window, in pixels of level 0, and how many of these lie on a dot of the screen. */
 function useVisibleBox({ x, y }: Scene): { box: Box; dots: number } {
   const { getVisibleDomains, canvasSize } = useVisCanvasContext();
+  const { width, height } = canvasSize;
   const ratio = useThree((three) => three.viewport.dpr);
   const [left, right, top, bottom] = useCameraState(
     (camera) => {
@@ -111,7 +113,7 @@ function useVisibleBox({ x, y }: Scene): { box: Box; dots: number } {
     (a, b) => a.every((value, i) => value === b[i]),
   ) as [number, number, number, number];
   return useMemo(() => {
-    const dots = Math.max((right - left) / canvasSize.width, (bottom - top) / canvasSize.height) / ratio;
+    const dots = Math.max((right - left) / width, (bottom - top) / height) / ratio;
     const box = {
       left: Math.max(0, left),
       right: Math.min(x.extent, right),
@@ -119,20 +121,23 @@ function useVisibleBox({ x, y }: Scene): { box: Box; dots: number } {
       bottom: Math.min(y.extent, bottom),
     };
     return { box, dots };
-  }, [left, right, top, bottom, canvasSize, ratio, x, y]);
+  }, [left, right, top, bottom, width, height, ratio, x, y]);
 }
 
 interface MeshProps {
   scene: Scene;
   box: Box;
+  factor: number;
   order: number;
   data: TileData;
   painting: Painting;
 }
 
-function TileMesh({ scene: { x, y }, box, order, data, painting }: MeshProps) {
+function TileMesh({ scene: { x, y }, box, factor, order, data, painting }: MeshProps) {
   const { dataToWorld } = useVisCanvasContext();
-  const material = useMemo(() => painting.material(data), [painting, data]);
+  const across = (box.right - box.left) / (data.width * factor);
+  const down = (box.bottom - box.top) / (data.height * factor);
+  const material = useMemo(() => painting.material(data, [across, down]), [painting, data, across, down]);
   useEffect(() => () => material.dispose(), [material]);
   const first = dataToWorld(new Vector3(toValue(x, box.left), toValue(y, box.top), 0));
   const last = dataToWorld(new Vector3(toValue(x, box.right), toValue(y, box.bottom), 0));

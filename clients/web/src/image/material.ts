@@ -25,6 +25,7 @@ const VERTEX = /* glsl */ `
 const FRAGMENT = /* glsl */ `
   precision highp float;
   uniform highp sampler2D values;
+  uniform vec2 part;
   uniform sampler2D palette;
   uniform vec2 bounds;
   uniform int scale;
@@ -40,7 +41,7 @@ const FRAGMENT = /* glsl */ `
   }
 
   void main() {
-    float v = texture(values, at).r;
+    float v = texture(values, at * part).r;
     if (v <= -2e38) gl_FragColor = vec4(bad, 1.0);
     else if (v >= 2e38) gl_FragColor = vec4(saturated, 1.0);
     else {
@@ -71,7 +72,8 @@ export class Painting {
     texture.needsUpdate = true;
   }
 
-  material({ values, width, height }: TileData): ShaderMaterial {
+  /** For one tile; `part` of it is drawn, since the last pixels of coarse levels reach beyond the plane. */
+  material({ values, width, height }: TileData, part: readonly [number, number]): ShaderMaterial {
     const texture = new DataTexture(values, width, height, RedFormat, FloatType);
     texture.needsUpdate = true;
     const material = new ShaderMaterial({
@@ -81,7 +83,7 @@ export class Painting {
       depthTest: false,
       depthWrite: false,
     });
-    material.uniforms = { values: { value: texture }, ...this.uniforms };
+    material.uniforms = { values: { value: texture }, part: { value: new Vector2(...part) }, ...this.uniforms };
     material.addEventListener("dispose", () => texture.dispose());
     return material;
   }
