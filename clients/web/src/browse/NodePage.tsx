@@ -42,13 +42,14 @@ interface Shown {
 export function NodePage({ file, inside, embedded = false }: Props) {
   const [query, change] = useQuery();
   const found = useAsked(`node ${file.join("/")}:${inside}`, () => show(file, inside));
-  if (found.state === "failed") return <Trouble error={found.error} />;
+  if (found.state === "failed") return <Trouble error={found.error} inside />;
   if (found.state === "waiting") return <p className="waiting" role="status" aria-label="Loading" />;
   const { meta, plot } = found.value;
   const views: ViewName[] = plot ? viewsOf(plot.dataset) : meta.node.kind === "group" ? ["details", "h5web"] : ["details"];
   const view = views.find((name) => name === query["as"]) ?? views[0] ?? "details";
   return (
     <div className="node">
+      {view !== "details" && <h1 className="hidden">{splitPath(inside).at(-1) ?? file.at(-1)}</h1>}
       {!embedded && (
         <div className="node-head">
           <div role="tablist" aria-label="Views" className="tabs">
