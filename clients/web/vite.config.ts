@@ -41,6 +41,6 @@ export default defineConfig({
   base: "./",
   plugins: [react(), precompressed()],
   resolve: { alias: withoutEval() },
-  build: { outDir: OUT, emptyOutDir: true, assetsInlineLimit: 0, chunkSizeWarningLimit: 2000 },
+  build: { outDir: OUT, emptyOutDir: true, assetsInlineLimit: 0, chunkSizeWarningLimit: 2000, license: { fileName: "licenses.md" } },
   test: { environment: "node", include: ["src/**/*.test.ts"] },
 });

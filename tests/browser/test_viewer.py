@@ -1,4 +1,4 @@
-"""People find their way: files, trees, keys, other views, downloads, embedding, errors; on phones, by screen readers."""
+"""People find their way: files, trees, keys, views, downloads, embedding, errors; on phones, with screen readers."""
 
 import contextlib
 import http.client
@@ -137,16 +137,14 @@ class Proxy:
         host = urlsplit(target).netloc
 
         class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
             def do_GET(self) -> None:
                 if not self.path.startswith(prefix):
                     self.send_error(404)
                     return
-                connection = http.client.HTTPConnection(host, timeout=60)
-                connection.request("GET", self.path.removeprefix(prefix) or "/", headers=dict(self.headers))
-                reply = connection.getresponse()
-                body = reply.read()
+                with contextlib.closing(http.client.HTTPConnection(host, timeout=60)) as connection:
+                    connection.request("GET", self.path.removeprefix(prefix) or "/", headers=dict(self.headers))
+                    reply = connection.getresponse()
+                    body = reply.read()
                 self.send_response(reply.status)
                 for name, value in reply.getheaders():
                     if name.lower() not in ("content-length", "date", "connection"):

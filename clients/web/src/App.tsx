@@ -2,12 +2,15 @@ import { useEffect, useState } from "react";
 import { FilePage } from "./browse/FilePage";
 import { FolderPage } from "./browse/FolderPage";
 import { Header } from "./browse/Header";
+import { prepare } from "./browse/NodePage";
 import { Trouble } from "./browse/Trouble";
 import { useMessages } from "./embed/usemessages";
-import { usePlace } from "./location/useplace";
+import { here, usePlace } from "./location/useplace";
 import { splitPath } from "./location/url";
 import { type File, type Folder, lookUp } from "./server/catalogue";
 import { useAsked } from "./server/useasked";
+
+if (here().path.length > 0) prepare();
 
 /** The page: what the URL leads to, below a header unless it is embedded. */
 export function App() {

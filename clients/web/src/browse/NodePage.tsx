@@ -10,10 +10,16 @@ import { OpenIn } from "../open/OpenIn";
 import { Trouble } from "./Trouble";
 import { TITLES, type ViewName, viewsOf } from "./views";
 
-const ImageView = lazy(() => import("../image/ImageView"));
+const loadImageView = () => import("../image/ImageView");
+const ImageView = lazy(loadImageView);
 const LineView = lazy(() => import("../line/LineView"));
 const TableView = lazy(() => import("../table/TableView"));
 const H5WebView = lazy(() => import("../h5web/H5WebView"));
+
+/** Most files open with an image: who opens one fetches the code while the server looks into it. */
+export function prepare(): void {
+  loadImageView().catch(() => undefined); // asked again when it is needed
+}
 
 export interface ViewProps {
   /** Components of the file's path. */

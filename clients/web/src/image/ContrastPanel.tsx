@@ -117,7 +117,9 @@ interface Preset {
 /** Windows to choose from: of the dataset, by its statistics, and of what is in view. */
 function usePresets(parts: readonly string[], wish: Wish, info: PlaneInfo, visible: Float32Array[] | undefined): Preset[] {
   const axes = [info.axes.rows, info.axes.columns].sort((a, b) => a - b).join(",");
-  const asked = useAsked(`stats ${parts.join("/")} ${axes} ${wish.method} ${info.version}`, (signal) =>
+  const [wanted, setWanted] = useState(false);
+  if (visible && !wanted) setWanted(true); // the picture comes first
+  const asked = useAsked(wanted ? `stats ${parts.join("/")} ${axes} ${wish.method} ${info.version}` : "", (signal) =>
     statistics(parts, axes, wish.method, signal),
   );
   const values = asked.value?.values;

@@ -5,10 +5,14 @@ export type Asked<T> =
   | { state: "there"; value: T; error?: undefined }
   | { state: "failed"; value?: undefined; error: Error };
 
-/** What a question is answered with. Asked again when `key` changes; an answer that comes too late is dropped. */
+/**
+ * What a question is answered with. Asked again when `key` changes, and not at all while it is empty; an answer that comes
+ * too late is dropped.
+ */
 export function useAsked<T>(key: string, question: (signal: AbortSignal) => Promise<T>): Asked<T> {
   const [answer, setAnswer] = useState<{ key: string; asked: Asked<T> }>();
   useEffect(() => {
+    if (!key) return;
     const leaving = new AbortController();
     question(leaving.signal).then(
       (value) => {
