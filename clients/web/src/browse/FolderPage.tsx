@@ -29,7 +29,7 @@ export function FolderPage({ folder }: { folder: Folder }) {
     event.preventDefault();
   };
   return (
-    <main className="folder" onKeyDown={walk}>
+    <main className="folder-page" onKeyDown={walk}>
       <div className="folder-head">
         <h1>{path.at(-1) ?? "Files"}</h1>
         <input
