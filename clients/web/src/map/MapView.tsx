@@ -5,7 +5,7 @@ import type { ViewProps } from "../browse/NodePage";
 import { Trouble } from "../browse/Trouble";
 import { useDark } from "../browse/usedark";
 import { COLOUR_MAPS, DEFAULT_MAP } from "../image/colour";
-import { axisName, drawnAxis, planeInfo, type PlaneInfo } from "../image/plane";
+import { aspectOf, axisName, type DrawnAxis, drawnAxis, planeInfo, type PlaneInfo, toValue, valueAt } from "../image/plane";
 import { percentilesOf } from "../image/profile";
 import { useAxisNames } from "../image/useaxisnames";
 import { useQuery } from "../location/useplace";
@@ -65,12 +65,14 @@ function Map({ parts, band, info, names, label }: MapProps) {
   const [x, y] = [drawnAxis(info, 1, names), drawnAxis(info, 0, names)];
   const [low = 0, high = 1] = shown ?? [];
   if (asked.error) return <Trouble error={asked.error} small />;
+  const ruler = info.axes.rulers[2];
   const name = `${parts.at(-1) ?? "map"}-${band[0]}-${band[1]}`;
   return (
     <>
       <div className="toolbar">
         <span data-testid="band">
           channels <b>{band[0]}</b> to <b>{band[1] - 1}</b>
+          {ruler && ` (${valueAt(ruler, band[0])} to ${valueAt(ruler, band[1] - 1)})`}
         </span>
         <span className="spring" />
         {values && (
@@ -85,11 +87,12 @@ function Map({ parts, band, info, names, label }: MapProps) {
           dataArray={array}
           domain={low < high ? [low, high] : [low - 0.5, low + 0.5]}
           colorMap={cmap}
-          aspect="equal"
-          flipYAxis
+          aspect={aspectOf(info, x, y)}
+          flipXAxis={x.from > x.to}
+          flipYAxis={y.from < y.to}
           title={label}
-          abscissaParams={{ label: x.label }}
-          ordinateParams={{ label: y.label }}
+          abscissaParams={{ label: x.label, value: centres(x) }}
+          ordinateParams={{ label: y.label, value: centres(y) }}
         />
       </div>
     </>
@@ -135,7 +138,7 @@ function Spectrum({ spectrum, band, info, names, log, onBand }: SpectrumProps) {
     <div className="canvas spectrum" data-testid="spectrum">
       <VisCanvas
         abscissaConfig={{ visDomain: ends, showGrid: true, label, flip: step < 0, formatTick }}
-        ordinateConfig={{ visDomain: domain, showGrid: true, scaleType, label: "sum", formatTick }}
+        ordinateConfig={{ visDomain: domain, showGrid: true, scaleType, label: "sum", ...(log ? {} : { formatTick }) }}
       >
         <AxialSelectionTool
           axis="x"
@@ -157,6 +160,12 @@ function Spectrum({ spectrum, band, info, names, log, onBand }: SpectrumProps) {
       </VisCanvas>
     </div>
   );
+}
+
+/** Values of an axis at the middle of its pixels; none if it has no coordinates. */
+function centres(axis: DrawnAxis): number[] | undefined {
+  if (axis.isIndex) return undefined;
+  return Array.from({ length: axis.extent }, (_, i) => toValue(axis, i + 0.5));
 }
 
 const formatTick = (value: number) => formatShort(value);
