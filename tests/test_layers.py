@@ -26,8 +26,8 @@ ALLOWED = {("chunkindex", "errors"), ("grid", "errors"), ("settings", "errors")}
 ROOT = Path(chunkserve.__file__).parent
 MODULES = [path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py"]
 SHARED_BY_FACES = {
-    "asgi", "conditions", "listing", "negotiation", "paths", "problems", "questions", "respond", "sending", "steps",
-    "streams", "traffic", "turns",
+    "asgi", "conditions", "home", "listing", "negotiation", "paths", "problems", "questions", "respond",
+    "sending", "steps", "streams", "traffic", "turns",
 }  # fmt: skip
 
 
