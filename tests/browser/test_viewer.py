@@ -90,9 +90,11 @@ def page(visit: Visit) -> Iterator[Any]:
 def test_folders_files_and_trees_lead_to_the_default_plot(lab: Site, visit: Visit, page: Any, artefacts: Path) -> None:
     page.goto(lab.url)
     page.get_by_role("link", name="runs").click()
+    page.wait_for_selector("text=run_000.nxs")
     assert page.locator(".entry").count() >= 20
     page.screenshot(path=artefacts / "browse-folder.png")
     page.get_by_label("Filter names").fill("nxs 017")
+    page.wait_for_function("() => document.querySelectorAll('.entry').length === 1")
     assert page.locator(".entry").all_inner_texts()[0].startswith("run_017.nxs")
     assert page.locator(".entry").count() == 1
     page.keyboard.press("ArrowDown")
