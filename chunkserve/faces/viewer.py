@@ -49,6 +49,8 @@ class ViewerFace:
         first, _, rest = request.path[1:].partition(b"/")
         if first == b"assets":
             return self._asset(request, parse_path(request.path).parts)
+        if not first and request.path != b"/":  # such as //etc, or *
+            raise NotFound(request.path.decode("latin-1"))
         return self._page(request, rest.count(b"/") + 1 if b"/" in request.path[1:] else 0, embedded=first == b"embed")
 
     def _page(self, request: Request, depth: int, *, embedded: bool) -> Reply:
