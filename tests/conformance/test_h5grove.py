@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlencode
 
 import h5py
@@ -45,7 +46,7 @@ class H5grove:
         self._command = [sys.executable, "-W", "ignore", app, str(folder)]
         self.restart()
 
-    def __enter__(self) -> "H5grove":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
