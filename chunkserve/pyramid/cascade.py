@@ -15,7 +15,7 @@ from chunkserve.pyramid.partial import Method, Partial, begin, finish, halve, jo
 from chunkserve.pyramid.plan import factors
 from chunkserve.pyramid.span import Span, merged_span
 
-SLAB = 2**20
+SLAB = 2**22
 """Bytes of source in one slab, about."""
 
 
