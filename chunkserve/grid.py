@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 Shape = tuple[int, ...]
@@ -79,6 +79,24 @@ def covering(box: Box, chunk: Shape) -> Iterator[Shape]:
     """Positions of all chunks that overlap a box, in C order."""
     ranges = (range(a // c, -(-b // c)) for a, b, c in zip(box.start, box.stop, chunk, strict=True))
     return itertools.product(*ranges)
+
+
+def covered(box: Box, chunk: Shape) -> int:
+    """How many chunks overlap a box."""
+    return math.prod(-(-b // c) - a // c for a, b, c in zip(box.start, box.stop, chunk, strict=True))
+
+
+def cross_section(rank: int, spans: Mapping[int, tuple[int, int]], index: Shape) -> Box:
+    """The box that has some axes from start to stop, and is one element thick along the others.
+
+    Args:
+        rank: Of the array.
+        spans: Start and stop by axis.
+        index: Where the others are cut, in their order.
+    """
+    others = iter(index)
+    start = tuple(spans[axis][0] if axis in spans else next(others) for axis in range(rank))
+    return Box(start, tuple(spans[axis][1] if axis in spans else at + 1 for axis, at in enumerate(start)))
 
 
 def row_chunk(shape: Shape, itemsize: int, target: int) -> Shape:

@@ -127,11 +127,6 @@ class LevelCache:
         """Keep a block's partial."""
         self._write(self._block_path(pyramid, level, position), data, _checksum(data))
 
-    def drop_block(self, pyramid: str, level: int, position: Shape) -> None:
-        """Forget a block, so that it is computed again."""
-        with contextlib.suppress(OSError):
-            os.unlink(self._block_path(pyramid, level, position))
-
     def shards(self, pyramid: str, level: int) -> int:
         """How many shards of a level that is not published there are."""
         try:

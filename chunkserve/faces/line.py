@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,16 +12,16 @@ from chunkserve.faces.paths import parameters_of, parse_path
 from chunkserve.faces.respond import Reply, Request, Responder
 from chunkserve.service.blob import blob_of
 from chunkserve.service.lines import LineWish, line
-from chunkserve.service.rulers import rulers
 from chunkserve.service.store import Answer, Store
 from chunkserve.sources.localfile import WouldBlock
 from chunkserve.versions import digest
 
 PARAMETERS = frozenset({"axis", "index", "start", "stop", "points", "v"})
 
+D = TypeVar("D", int, None)
+
 POINTS = 2000
 
-_NAMES = {np.inf: "Infinity", -np.inf: "-Infinity"}
 _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 
@@ -40,16 +41,9 @@ class LineFace:
             raise WouldBlock
         node = self.store.node(path.parts)
         pinned = p.get("v", "")
-        if pinned:
-            self.store.check_pin(node.files[0], pinned, wait=wait)
-        start, points = _number(p, "start"), _number(p, "points")
-        wish = LineWish(
-            _number(p, "axis"),
-            p.get("index", ""),
-            0 if start is None else start,
-            _number(p, "stop"),
-            POINTS if points is None else points,
-        )
+        self.store.check_pin(node.files[0], pinned, wait=wait)
+        axis, stop = _number(p, "axis", None), _number(p, "stop", None)
+        wish = LineWish(axis, p.get("index", ""), _number(p, "start", 0), stop, _number(p, "points", POINTS))
         found = line(self.store.pyramids, node, wish)
         document = {
             "shape": list(found.pyramid.plan.shape),
@@ -57,7 +51,7 @@ class LineFace:
             "axis": found.axis,
             "index": list(found.index),
             "names": list(found.pyramid.array.dimensions),
-            "rulers": rulers(self.store.pyramids, found.pyramid),
+            "rulers": self.store.pyramids.rulers(found.pyramid),
             "start": found.start,
             "stop": found.stop,
             "factor": found.factor,
@@ -71,11 +65,11 @@ class LineFace:
         )
 
 
-def _number(p: Mapping[str, str], name: str) -> int | None:
+def _number(p: Mapping[str, str], name: str, default: D) -> int | D:
     text = p.get(name, "")
     if text and not _NUMBER.match(text):
         raise BadRequest(f"{name}={text} is not a number of elements")
-    return int(text) if text else None
+    return int(text) if text else default
 
 
 def _plain(values: np.ndarray) -> list[float | str | None]:

@@ -24,7 +24,6 @@ from chunkserve.render.palette import palette
 from chunkserve.render.style import PARAMETERS as STYLE
 from chunkserve.render.style import Style, parse_style
 from chunkserve.service.blob import blob_of
-from chunkserve.service.rulers import rulers
 from chunkserve.service.store import Answer, Store
 from chunkserve.service.tiles import Pixels, Plane
 from chunkserve.sources.localfile import WouldBlock
@@ -187,7 +186,7 @@ class TileFace:
                 "rows": plane.rows,
                 "columns": plane.columns,
                 "names": list(names),
-                "rulers": rulers(self.store.pyramids, pyramid),
+                "rulers": self.store.pyramids.rulers(pyramid),
             },
             "index": list(plane.index),
             "levels": levels,

@@ -12,7 +12,7 @@ import numpy as np
 
 from chunkserve.datatypes import DataType, numpy_dtype
 from chunkserve.metadata.h5grove_values import attribute_value
-from chunkserve.model import Attribute, Broken, Dataset, Group, Link, NamedType
+from chunkserve.model import Attribute, Dataset, Group, Link, NamedType
 
 Document = dict[str, Any]
 
@@ -175,8 +175,3 @@ def described_link(link: Link) -> str:
     if link.kind == "external":
         return f'<ExternalLink to "{text(link.path)}" in file "{text(link.file)}"'
     return f'<SoftLink to "{text(link.path)}">' if link.kind == "soft" else f"<link {text(link.name)}>"
-
-
-def unreadable(found: object) -> str:
-    """Why an object cannot be shown, empty if it can."""
-    return found.reason if isinstance(found, Broken) else ""

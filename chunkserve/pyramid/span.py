@@ -8,6 +8,18 @@ from typing import Any
 
 import numpy as np
 
+Number = float | int
+
+
+def least_of(*values: Number | None) -> Number | None:
+    """The least of those there are."""
+    return min((value for value in values if value is not None), default=None)
+
+
+def greatest_of(*values: Number | None) -> Number | None:
+    """The greatest of those there are."""
+    return max((value for value in values if value is not None), default=None)
+
 
 @dataclass(frozen=True)
 class Span:
@@ -21,18 +33,16 @@ class Span:
 
     total: int
     valid: int
-    least: float | int | None
-    greatest: float | int | None
+    least: Number | None
+    greatest: Number | None
 
     def merge(self, other: "Span") -> "Span":
         """Both together."""
-        least = [s.least for s in (self, other) if s.least is not None]
-        greatest = [s.greatest for s in (self, other) if s.greatest is not None]
         return Span(
             self.total + other.total,
             self.valid + other.valid,
-            min(least) if least else None,
-            max(greatest) if greatest else None,
+            least_of(self.least, other.least),
+            greatest_of(self.greatest, other.greatest),
         )
 
     def may_hold(self, value: Any) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chunkserve.errors import BadRequest, NotFound, TooLarge, Unsupported
-from chunkserve.grid import Box, Shape, covering
+from chunkserve.grid import Box, Shape, covered, cross_section
 from chunkserve.service.nodes import Node
 from chunkserve.service.pyramid import Pyramid
 from chunkserve.service.pyramids import Pyramids, Wish
@@ -82,7 +82,7 @@ def line(pyramids: Pyramids, node: Node, wish: LineWish) -> Line:
     start = start // factor * factor
     stop = min(-(-stop // factor) * factor, length)
     if not level or len(shape) > 1:
-        found = _elements(pyramids, least, _box(shape, axis, index, start, stop))
+        found = _elements(pyramids, least, cross_section(len(shape), {axis: (start, stop)}, index))
         low, high = _halved(found, level, np.fmin), _halved(found, level, np.fmax)
     else:
         low = _level(pyramids, least, level, start, stop, np.fmin)
@@ -93,7 +93,7 @@ def line(pyramids: Pyramids, node: Node, wish: LineWish) -> Line:
 def _elements(pyramids: Pyramids, pyramid: Pyramid, box: Box) -> np.ndarray:
     """Elements of a box as a line, float64, NaN where they are no measurements."""
     chunk = pyramid.array.elements.dataset.chunks or (1,) * len(box.start)
-    size = sum(1 for _ in covering(box, chunk)) * math.prod(chunk) * pyramid.source_dtype.itemsize
+    size = covered(box, chunk) * math.prod(chunk) * pyramid.source_dtype.itemsize
     limit = pyramids.settings.max_source_bytes
     if size > limit:
         raise TooLarge("the chunks that the line touches", size, limit, "max_source_bytes", "ask for a part of it")
@@ -144,9 +144,3 @@ def _index(text: str, shape: Shape, axis: int) -> Shape:
     if any(at >= n for at, n in zip(found, others, strict=True)):
         raise BadRequest(f"index={text} is beyond the extents {others}")
     return tuple(found)
-
-
-def _box(shape: Shape, axis: int, index: Shape, start: int, stop: int) -> Box:
-    others = iter(index)
-    first = tuple(start if i == axis else next(others) for i in range(len(shape)))
-    return Box(first, tuple(stop if i == axis else at + 1 for i, at in enumerate(first)))

@@ -17,6 +17,7 @@ from chunkserve.errors import SourceChanged
 from chunkserve.grid import Box, Shape, chunk_box, covering, whole
 from chunkserve.metadata.axes import Axis
 from chunkserve.metadata.ome import Window
+from chunkserve.metadata.rulers import RulerDocument
 from chunkserve.pyramid.cascade import Cascade
 from chunkserve.pyramid.partial import Partial, finish, halve, join
 from chunkserve.pyramid.span import Span, merged_span, span_of
@@ -38,6 +39,7 @@ class Pyramid(Levels):
         spare: Threads that help with a block that somebody waits for.
         known_window: The contrast window, once it was asked for: a tuple of it, or of ``None`` if there is none.
         known_axes: The axes as OME-Zarr names them, once they were asked for.
+        known_rulers: A ruler for each axis, once they were asked for.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Pyramid(Levels):
         self.spare = spare
         self.known_window: tuple[Window | None] | None = None
         self.known_axes: tuple[Axis, ...] = ()
+        self.known_rulers: list[RulerDocument | None] = []
         self._whole_span: Span | None = None
         self._tools = array.context.tools
 

@@ -16,6 +16,7 @@ from chunkserve.grid import Box, Shape, covering
 from chunkserve.metadata.axes import Axis, image_axes
 from chunkserve.metadata.halving import halved_axes
 from chunkserve.metadata.ome import Image, Window
+from chunkserve.metadata.rulers import RulerDocument, ruler
 from chunkserve.model import Dataset
 from chunkserve.service.builder import Builder, Building
 from chunkserve.service.coordinates import coordinates_of, group_attribute, texts
@@ -178,6 +179,17 @@ class Pyramids:
             found = coordinates_of(array.node, self.context.nodes, plan.shape, array.dimensions)
             pyramid.known_axes = image_axes(plan.shape, array.dimensions, plan.halved, found.values, found.units)
         return pyramid.known_axes
+
+    def rulers(self, pyramid: Pyramid) -> list[RulerDocument | None]:
+        """A ruler for each axis of the source, ``None`` where there is none; coordinates are read once."""
+        if not pyramid.known_rulers:
+            array, shape = pyramid.array, pyramid.plan.shape
+            found = coordinates_of(array.node, self.context.nodes, shape, array.dimensions)
+            pyramid.known_rulers = [
+                ruler(found.values[axis], extent, found.units.get(axis, "")) if axis in found.values else None
+                for axis, extent in enumerate(shape)
+            ]
+        return pyramid.known_rulers
 
     def window(self, pyramid: Pyramid) -> Window | None:
         """The contrast window: made once for a version of the data, from a sample, and kept."""

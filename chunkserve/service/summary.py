@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chunkserve.pyramid.span import greatest_of, least_of
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -65,18 +67,10 @@ def _merged(a: Summary, b: Summary) -> Summary:
     squares = a.std**2 * a.count + b.std**2 * b.count + step**2 * a.count * b.count / count
     return Summary(
         count,
-        _least(a.min, b.min),
-        _most(a.max, b.max),
-        _least(a.positive_min, b.positive_min),
-        _least(a.strict_positive_min, b.strict_positive_min),
+        least_of(a.min, b.min),
+        greatest_of(a.max, b.max),
+        least_of(a.positive_min, b.positive_min),
+        least_of(a.strict_positive_min, b.strict_positive_min),
         a.mean + step * b.count / count,
         math.sqrt(squares / count),
     )
-
-
-def _least(a: float | None, b: float | None) -> float | None:
-    return b if a is None else a if b is None else min(a, b)
-
-
-def _most(a: float | None, b: float | None) -> float | None:
-    return b if a is None else a if b is None else max(a, b)

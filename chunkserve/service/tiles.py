@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chunkserve.errors import BadRequest, NotFound, Unsupported
-from chunkserve.grid import Box, Shape
+from chunkserve.grid import Box, Shape, cross_section
 from chunkserve.pyramid.partial import Method, begin, finish, halve
 from chunkserve.service.builder import Building
 from chunkserve.service.nodes import Node
@@ -64,15 +64,8 @@ class Plane:
 
     def box(self, part: Box) -> Box:
         """A part of the plane as a box of the array."""
-        start, stop = [0] * len(self.pyramid.plan.shape), [0] * len(self.pyramid.plan.shape)
-        others = iter(self.index)
-        for axis in range(len(start)):
-            if axis not in (self.rows, self.columns):
-                start[axis] = next(others)
-                stop[axis] = start[axis] + 1
-        start[self.rows], start[self.columns] = part.start
-        stop[self.rows], stop[self.columns] = part.stop
-        return Box(tuple(start), tuple(stop))
+        spans = dict(zip((self.rows, self.columns), zip(part.start, part.stop, strict=True), strict=True))
+        return cross_section(len(self.pyramid.plan.shape), spans, self.index)
 
     def turned(self, values: np.ndarray, part: Box) -> np.ndarray:
         """Values of :meth:`box` as rows and columns."""

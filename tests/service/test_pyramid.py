@@ -331,7 +331,7 @@ def test_blocks_removed_while_others_are_made_keep_a_level_from_being_shown(tmp_
     p = pyramid(open_store(cache_memory=0), "x")
     for frame in range(20):
         p.chunk(1, (frame, 0, 0))
-    p.kept.cache.drop_block(p.tag, 1, (3, 0, 0))
+    (tmp_path / f"cache/making/{p.tag}/blocks/1/3.0.0").unlink()
     (tmp_path / f"cache/making/{p.tag}/chunks/1/c.3.0.0").unlink()
     for frame in range(20, 24):
         p.chunk(1, (frame, 0, 0))
