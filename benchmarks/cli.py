@@ -16,7 +16,7 @@ from types import ModuleType
 from rich.console import Console
 from zarr.errors import ZarrUserWarning
 
-from benchmarks import client, faults, h5web, many_arrays, many_chunks, passthrough, pyramid
+from benchmarks import client, faults, h5web, many_arrays, many_chunks, passthrough, pyramid, viewer
 from benchmarks.common.errors import BenchmarkError
 from benchmarks.common.folders import CACHE, RESULTS
 
@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "pyramid": pyramid,
     "h5web": h5web,
     "client": client,
+    "viewer": viewer,
 }
 
 PIPED_WIDTH = 200

@@ -10,9 +10,10 @@ from starlette.routing import Route
 
 from chunkserve.board import Board, Row
 from chunkserve.faces.asgi import Faces
+from chunkserve.faces.catalogue import CatalogueFace
 from chunkserve.faces.files import FileFace
 from chunkserve.faces.h5grove import H5groveFace
-from chunkserve.faces.home import home
+from chunkserve.faces.line import LineFace
 from chunkserve.faces.meta import MetaFace
 from chunkserve.faces.ome import OmeFace
 from chunkserve.faces.ops import healthz, metrics, not_found, readyz
@@ -22,6 +23,7 @@ from chunkserve.faces.respond import Face, Policy, Responder
 from chunkserve.faces.slices import SliceFace
 from chunkserve.faces.stats import StatsFace
 from chunkserve.faces.tiles import DeepZoomFace, TileFace
+from chunkserve.faces.viewer import ViewerFace
 from chunkserve.faces.zarr import ZarrFace
 from chunkserve.service.metrics import Metrics, samples
 from chunkserve.service.store import Store, open_roots
@@ -51,6 +53,7 @@ def build(settings: Settings, paths: tuple[str, ...], row: Row | None = None) ->
     )
     respond = Responder(policy, settings.cache_memory // 8)
     tiles = TileFace(store, respond)
+    viewer = ViewerFace(store, respond, settings.frame_ancestors)
     faces: Mapping[bytes, Face] = {
         b"zarr": ZarrFace(store, respond, 3),
         b"zarr2": ZarrFace(store, respond, 2),
@@ -58,16 +61,21 @@ def build(settings: Settings, paths: tuple[str, ...], row: Row | None = None) ->
         b"ome2": OmeFace(store, respond, 2),
         b"tiles": tiles,
         b"dzi": DeepZoomFace(tiles),
+        b"line": LineFace(store, respond),
         b"meta": MetaFace(store, respond),
         b"reduce": ReduceFace(store, respond),
         b"slice": SliceFace(store, respond),
         b"stats": StatsFace(store, respond),
+        b"": viewer,
+        b"view": viewer,
+        b"embed": viewer,
+        b"assets": viewer,
+        b"api": CatalogueFace(store, respond),
         b"files": FileFace(store, respond),
         b"h5grove": H5groveFace(store, respond),
         b"refs": ReferenceFace(store, respond, settings.public_url),
     }
     routes = [
-        Route("/", home),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Route("/metrics", metrics),

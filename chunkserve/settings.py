@@ -169,6 +169,9 @@ class Settings:
         "Cache-Control of answers under a pinned version (;v=)",
     )
     cors: tuple[str, ...] = setting(("*",), "list", "origins whose pages may read answers; empty for none", words)
+    frame_ancestors: tuple[str, ...] = setting(
+        ("*",), "list", "origins whose pages may embed /embed; empty for none", words
+    )
     log_level: str = setting("info", "level", "debug, info, warning or error", level)
 
     def cache_folder(self) -> str:

@@ -1,11 +1,9 @@
-"""The front page: what is served here, and how to open it."""
+"""The front page where the viewer was not built: what is served here, and how to open it."""
 
 import html
 
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-
 from chunkserve import __version__
+from chunkserve.faces.respond import Request
 from chunkserve.service.store import Store
 
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>chunkserve</title>
@@ -15,6 +13,8 @@ a{{color:#0b57d0;text-decoration:none}}a:hover{{text-decoration:underline}}
 pre{{background:#f3f4f6;padding:1rem;border-radius:.5rem;overflow:auto}}code{{font:14px/1.5 ui-monospace,monospace}}
 @media(prefers-color-scheme:dark){{body{{background:#111;color:#ddd}}a{{color:#8ab4f8}}pre{{background:#222}}}}
 </style></head><body><h1>chunkserve <small>{version}</small></h1>
+<p><strong>The viewer is not built.</strong> In the sources, run <code>npm ci &amp;&amp; npm run build</code> in
+<code>clients/web</code> (Node.js 20.19 or later), then load this page again. Packages of chunkserve contain it.</p>
 <p>HDF5, NeXus and netCDF-4 files, served as Zarr where they lie. FILE is a path below,
 PATH a dataset or group in it.</p>
 <ul>{roots}</ul>
@@ -35,13 +35,13 @@ curl -O -C - {base}/files/FILE</code></pre>
 </body></html>"""
 
 
-async def home(request: Request) -> Response:
-    """Links to the roots, and snippets."""
-    store: Store = request.app.state.store
-    base = str(request.base_url).rstrip("/")
+def home_page(request: Request, store: Store, up: str = "./") -> bytes:
+    """Links to the roots, and snippets, as HTML; ``up`` leads from the page to where the faces are."""
+    host = request.headers.get(b"host", b"localhost").decode("latin-1")
     names = [root.name for root in store.roots.roots if root.listed]
     links = (
-        f'<li><a href="zarr/{html.escape(name)}{"/" if name else ""}">{html.escape(name or "files")}</a></li>'
+        f'<li><a href="{up}zarr/{html.escape(name)}{"/" if name else ""}">{html.escape(name or "files")}</a></li>'
         for name in names
     )
-    return HTMLResponse(_PAGE.format(version=__version__, roots="".join(links), base=html.escape(base)))
+    base = html.escape(f"{request.scheme}://{host}")
+    return _PAGE.format(version=__version__, roots="".join(links), base=base).encode()

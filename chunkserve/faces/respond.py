@@ -373,11 +373,16 @@ def parse_range(value: bytes, size: int) -> tuple[int, int] | None:
 
 def preferred_coding(accept: bytes) -> str:
     """The content coding to use for a document: ``zstd``, ``gzip`` or none."""
-    offered = {}
-    for item in accept.lower().split(b","):
-        name, _, parameters = item.partition(b";")
-        offered[name.strip()] = _REFUSED.match(parameters.replace(b" ", b"")) is None
-    return next((name for name in _CODINGS if offered.get(name.encode())), "")
+    offered = offered_codings(accept)
+    return next((name for name in _CODINGS if name in offered), "")
+
+
+def offered_codings(accept: bytes) -> frozenset[str]:
+    """The content codings that an Accept-Encoding header names and does not refuse."""
+    items = (item.partition(b";") for item in accept.lower().split(b","))
+    return frozenset(
+        name.strip().decode("latin-1") for name, _, q in items if _REFUSED.match(q.replace(b" ", b"")) is None
+    )
 
 
 def prefers_json(request: Request, wish: str) -> bool:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from chunkserve.cache.recent import Recent
 from chunkserve.errors import BadRequest, NotFound
 from chunkserve.faces.paths import parameters_of, parse_path
@@ -22,12 +24,13 @@ from chunkserve.render.palette import palette
 from chunkserve.render.style import PARAMETERS as STYLE
 from chunkserve.render.style import Style, parse_style
 from chunkserve.service.blob import blob_of
+from chunkserve.service.rulers import rulers
 from chunkserve.service.store import Answer, Store
 from chunkserve.service.tiles import Pixels, Plane
 from chunkserve.sources.localfile import WouldBlock
 from chunkserve.versions import digest
 
-PARAMETERS = frozenset({*STYLE, "axes", "index", "method", "tile", "v"})
+PARAMETERS = frozenset({*STYLE, "axes", "dtype", "index", "method", "tile", "v"})
 """Names of parameters that are known."""
 
 PLANES = 1024
@@ -129,7 +132,8 @@ class TileFace:
     ) -> Reply:
         """A tile, from memory or made now."""
         style = None if form == "npy" else self._style(plane, parameters, wait=wait)
-        tag = digest("tile-1", plane.key, part, form, style.key if style else "")
+        as_floats = _as_floats(parameters)
+        tag = digest("tile-2", plane.key, part, form, style.key if style else as_floats)
         pinned = parameters.get("v", "")
         if pinned:
             self.store.check_pin(plane.pyramid.array.node.files[0], pinned, wait=wait)
@@ -140,7 +144,7 @@ class TileFace:
             if not wait:
                 raise WouldBlock
             pixels = self.store.tiles.pixels(plane, part.level, part.box, part.halvings)
-            data = _drawn(pixels, form, style, part.edge)
+            data = npy(_valued(pixels, as_floats)) if style is None else _drawn(pixels, form, style, part.edge)
             media = MEDIA[form].encode()
             if not pixels.exact or plane.pyramid.live:
                 return self.respond.fleeting(request, data, media, approximate=not pixels.exact)
@@ -182,7 +186,12 @@ class TileFace:
             "dtype": pyramid.dtype.name,
             "method": pyramid.method,
             "tile": size,
-            "axes": {"rows": plane.rows, "columns": plane.columns, "names": list(names)},
+            "axes": {
+                "rows": plane.rows,
+                "columns": plane.columns,
+                "names": list(names),
+                "rulers": rulers(self.store.pyramids, pyramid),
+            },
             "index": list(plane.index),
             "levels": levels,
             "window": None
@@ -260,9 +269,27 @@ def _size(parameters: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _drawn(pixels: Pixels, form: str, style: Style | None, edge: int | None) -> bytes:
-    if style is None:
-        return npy(pixels.values)
+def _as_floats(parameters: Mapping[str, str]) -> bool:
+    text = parameters.get("dtype", "")
+    if text not in ("", "f4"):
+        raise BadRequest(f"dtype={text} must be f4, or left out for the dataset's own")
+    return bool(text)
+
+
+def _valued(pixels: Pixels, as_floats: bool) -> np.ndarray:
+    """The values as they are; or as float32, NaN where there is no measurement, infinite where it was saturated."""
+    if not as_floats:
+        return pixels.values
+    with np.errstate(over="ignore"):
+        found = pixels.values.astype(np.float32)
+    if pixels.valid is not None:
+        found[~pixels.valid] = np.nan
+    if pixels.saturated is not None:
+        found[pixels.saturated] = np.inf
+    return found
+
+
+def _drawn(pixels: Pixels, form: str, style: Style, edge: int | None) -> bytes:
     indices, bad = shade(pixels.values, pixels.valid, style)
     size = None if edge is None else (edge, edge)
     return encode(indices, bad, palette(style.cmap, style.invert), style.bad, form, size)

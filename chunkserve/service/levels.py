@@ -68,8 +68,8 @@ class Levels:
             BadRequest: The view asks for what there is not.
         """
         served, shape = array.served, array.presentation.shape
-        if served.kind not in REAL or array.values.dims or len(shape) < 2 or 0 in shape:
-            raise Unsupported(f"{array.node.path} has no pyramid: it holds no numbers in two or more dimensions")
+        if served.kind not in REAL or array.values.dims or not shape or 0 in shape:
+            raise Unsupported(f"{array.node.path} has no pyramid: it holds no numbers in one or more dimensions")
         self.array = array
         self.validity = validity
         self.method: Method = _method(view.method, served)

@@ -88,6 +88,8 @@ class Pyramids:
         array = ZarrArray(node, 3, self.context, true_extent(node))
         if array.served.kind not in REAL:
             raise Unsupported(f"{array.node.path} holds no numbers")
+        if len(array.presentation.shape) < 2 and not wish.axes:
+            raise Unsupported(f"{array.node.path} has no pyramid: it has less than two dimensions")
         validity = validity_of(node, self.context.nodes, source_dtype(array.served), self.settings.sentinel)
         halved = default_axes(array)
         axes = _wished_axes(wish.axes, array) if wish.axes else None

@@ -315,7 +315,7 @@ class Store:
         Raises:
             NotFound: There is no such folder or group.
         """
-        if not path and not self._single_root():
+        if not path and not self.single_root():
             return Listing(tuple(root.name for root in self.roots.roots if root.listed), ())
         place, rest = self.roots.locate(path)
         if self.roots.is_folder(place):
@@ -340,7 +340,8 @@ class Store:
             arrays += [name for name, link in named_links(node.object) if link.kind == "external"]
         return Listing(tuple(groups), tuple(arrays))
 
-    def _single_root(self) -> bool:
+    def single_root(self) -> bool:
+        """Whether URLs begin below the root, because there is just one."""
         listed = [root for root in self.roots.roots if root.listed]
         return len(listed) == 1 and not listed[0].name
 

@@ -21,11 +21,13 @@ class Pixels:
         values: Shape (height, width).
         valid: Which of them are, ``None`` if all.
         exact: They are those of the level, not of a sample.
+        saturated: Which of them are above what the detector can count, ``None`` if none is, or nobody knows.
     """
 
     values: np.ndarray
     valid: np.ndarray | None
     exact: bool
+    saturated: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -134,11 +136,12 @@ class Tiles:
         try:
             values, exact = self.pyramids.region(pyramid, level, box), True
             valid = pyramid.validity.valid(values, box) if level == 0 else pyramid.validity.marked(values)
+            saturated = pyramid.validity.saturated(values, box) if level == 0 else None
         except Building:
             values, valid = self.pyramids.preview(pyramid, level, box)
-            exact = False
-        turned = None if valid is None else plane.turned(valid, part)
-        return _halved(Pixels(plane.turned(values, part), turned, exact), pyramid.method, halvings)
+            exact, saturated = False, None
+        turned, bright = (None if flags is None else plane.turned(flags, part) for flags in (valid, saturated))
+        return _halved(Pixels(plane.turned(values, part), turned, exact, bright), pyramid.method, halvings)
 
 
 def _halved(pixels: Pixels, method: Method, times: int) -> Pixels:

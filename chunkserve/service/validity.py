@@ -131,6 +131,17 @@ class Validity:
         limits = self.low is not None or self.high is not None
         return bool(self.marks) or self.sentinel is not None or self.mask is not None or limits
 
+    def saturated(self, values: np.ndarray, box: Box) -> np.ndarray | None:
+        """Which elements of a box are above :attr:`high`, those left out that are marked or masked."""
+        if self.high is None:
+            return None
+        found = values > self.high
+        for mark in self.marks:
+            found &= values != mark
+        if self.mask is not None:
+            found &= ~np.broadcast_to(self.mask[box.slices()[-2:]], values.shape)
+        return found if found.any() else None
+
     def marked(self, values: np.ndarray) -> np.ndarray | None:
         """Which voxels of a level have a value, that is are not marked; ``None`` if all have."""
         invalid: np.ndarray | None = None

@@ -167,7 +167,19 @@ class Roots:
         Raises:
             NotFound: It is nothing at all.
         """
-        return stat.S_ISDIR(self._mode(place))
+        return stat.S_ISDIR(self.stat(place).st_mode)
+
+    def stat(self, place: Place) -> os.stat_result:
+        """What the file system says of a place.
+
+        Raises:
+            NotFound: It is nothing at all.
+        """
+        fd = self._open(place.root, place.parts, os.O_PATH)
+        try:
+            return os.fstat(fd)
+        finally:
+            os.close(fd)
 
     def open(self, place: Place) -> int:
         """Open a regular file for reading.
@@ -180,20 +192,13 @@ class Roots:
             # O_NONBLOCK: opening a FIFO must not wait for a writer
             fd = open_beneath(place.root.fd, place.parts, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         except OSError as error:
-            if error.errno == errno.EACCES and stat.S_ISREG(self._mode(place)):
+            if error.errno == errno.EACCES and stat.S_ISREG(self.stat(place).st_mode):
                 raise NoPermission(place.name) from None
             raise storage_error(error, place.name) from None
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise NotFound(place.name)
         return fd
-
-    def _mode(self, place: Place) -> int:
-        fd = self._open(place.root, place.parts, os.O_PATH)
-        try:
-            return os.fstat(fd).st_mode
-        finally:
-            os.close(fd)
 
     def _root_of(self, parts: tuple[str, ...]) -> tuple[Root, tuple[str, ...]]:
         served = [root for root in self.roots if root.listed]

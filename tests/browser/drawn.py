@@ -88,10 +88,10 @@ def view(
     return np.pad(plane, 1, constant_values=BACKGROUND)[np.ix_(rows, columns)]
 
 
-def assert_shows(picture: bytes, want: np.ndarray, name: Path, slack: int = 0) -> None:
+def assert_shows(picture: bytes, want: np.ndarray, name: Path, slack: int = 0, stray: float = STRAY) -> None:
     """A screenshot, kept as ``name``, is what the array says: grey, at the same places, equally bright.
 
-    ``slack``: pixels by which a viewer may misplace what it draws.
+    ``slack``: pixels by which a viewer may misplace what it draws. ``stray``: share of pixels that may differ.
     """
     name.with_suffix(".png").write_bytes(picture)
     shown = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
@@ -102,7 +102,7 @@ def assert_shows(picture: bytes, want: np.ndarray, name: Path, slack: int = 0) -
     for y, x in np.ndindex(2 * slack + 1, 2 * slack + 1):
         near = around[y : y + want.shape[0], x : x + want.shape[1], None]
         wrong &= (np.abs(shown - near) > TOLERANCE).any(axis=-1)
-    if wrong.mean() > STRAY:
+    if wrong.mean() > stray:
         Image.fromarray(want).save(name.with_suffix(".expected.png"))
         guess = _guess(shown[..., 0], want)
         raise AssertionError(f"{wrong.mean():.2%} of {name.stem} is not what the data are; {guess}")

@@ -273,3 +273,48 @@ def test_true_extremes_are_known_once_all_was_looked_at(pictures: Site) -> None:
     pictures.ask("/ome/a.h5/ramp/1/c/0/0")
     found = json.loads(pictures.ask("/stats/a.h5/ramp?level=1").body)
     assert found["range"] == {"min": 0, "max": HEIGHT + WIDTH - 2, "valid": HEIGHT * WIDTH}
+
+
+def test_values_as_float32_say_what_is_no_measurement_and_what_is_saturated(
+    tmp_path: Path, start_site: StartSite
+) -> None:
+    values = np.add.outer(np.arange(300), np.arange(280)).astype("u2")
+    values[5:9, 7] = 60000
+    values[20, 30:40] = 65535
+    with h5py.File(tmp_path / "d.h5", "w") as file:
+        detector = file.create_group("detector")
+        detector.attrs["NX_class"] = "NXdetector"
+        detector["data"] = values
+        detector["data"].attrs["_FillValue"] = np.uint16(65535)
+        detector["saturation_value"] = 50000
+        mask = np.zeros(values.shape, "u4")
+        mask[100] = 1
+        detector["pixel_mask"] = mask
+    site = start_site(tmp_path)
+    found = np.load(io.BytesIO(site.ask("/tiles/d.h5/detector/data/0/0/0.npy?dtype=f4&tile=512").body))
+    want = values.astype("f4")
+    want[values == 60000] = np.inf
+    want[values == 65535] = want[100] = np.nan
+    assert found.dtype == "f4"
+    np.testing.assert_array_equal(found, want)
+    plain = np.load(io.BytesIO(site.ask("/tiles/d.h5/detector/data/0/0/0.npy?tile=512").body))
+    np.testing.assert_array_equal(plain, values)
+    assert site.ask("/tiles/d.h5/detector/data/0/0/0.npy?dtype=f8").status == 400
+
+
+def test_info_has_rulers_for_axes_with_coordinates(tmp_path: Path, start_site: StartSite) -> None:
+    with h5py.File(tmp_path / "r.h5", "w") as file:
+        scan = file.create_group("scan")
+        scan.attrs.update({"NX_class": "NXdata", "signal": "data", "axes": ["energy", "y", "x"]})
+        scan["data"] = np.zeros((4, 30, 50), "f4")
+        scan["energy"] = [1.0, 2.0, 4.0, np.nan]
+        scan["y"] = 10 - 0.5 * np.arange(30)
+        scan["y"].attrs["units"] = "mm"
+        file["plain"] = np.zeros((30, 50), "f4")
+    site = start_site(tmp_path)
+    axes = json.loads(site.ask("/tiles/r.h5/scan/data/info.json").body)["axes"]
+    energy, y, x = axes["rulers"]
+    assert energy == {"unit": "", "values": [1.0, 2.0, 4.0, None]}
+    assert (y["unit"], y["start"], y["step"]) == ("mm", pytest.approx(10), pytest.approx(-0.5))
+    assert x is None
+    assert json.loads(site.ask("/tiles/r.h5/plain/info.json").body)["axes"]["rulers"] == [None, None]

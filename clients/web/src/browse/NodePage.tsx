@@ -1,0 +1,113 @@
+import { lazy, Suspense } from "react";
+import { useQuery } from "../location/useplace";
+import { splitPath } from "../location/url";
+import { type DatasetNode, lookInto, type Meta } from "../server/meta";
+import { useAsked } from "../server/useasked";
+import { textOf } from "../server/values";
+import { defaultPlot } from "./defaultplot";
+import { Details } from "./Details";
+import { OpenIn } from "../open/OpenIn";
+import { Trouble } from "./Trouble";
+import { TITLES, type ViewName, viewsOf } from "./views";
+
+const loadImageView = () => import("../image/ImageView");
+const ImageView = lazy(loadImageView);
+const LineView = lazy(() => import("../line/LineView"));
+const TableView = lazy(() => import("../table/TableView"));
+const H5WebView = lazy(() => import("../h5web/H5WebView"));
+
+/** Most files open with an image: who opens one fetches the code while the server looks into it. */
+export function prepare(): void {
+  loadImageView().catch(() => undefined); // asked again when it is needed
+}
+
+export interface ViewProps {
+  /** Components of the file's path. */
+  file: readonly string[];
+  /** The dataset's path in it, beginning with a slash. */
+  path: string;
+  dataset: DatasetNode;
+  /** Name and unit of the values. */
+  label: string;
+}
+
+interface Props {
+  file: readonly string[];
+  inside: string;
+  embedded?: boolean;
+}
+
+interface Shown {
+  /** The node that the URL names. */
+  meta: Meta;
+  /** The dataset that is drawn for it: itself, or its default plot. */
+  plot?: { path: string; dataset: DatasetNode };
+}
+
+/** A node of a file: tabs with the views that fit, the best one open. */
+export function NodePage({ file, inside, embedded = false }: Props) {
+  const [query, change] = useQuery();
+  const found = useAsked(`node ${file.join("/")}:${inside}`, () => show(file, inside));
+  if (found.state === "failed") return <Trouble error={found.error} inside />;
+  if (found.state === "waiting") return <p className="waiting" role="status" aria-label="Loading" />;
+  const { meta, plot } = found.value;
+  const views: ViewName[] = plot ? viewsOf(plot.dataset) : meta.node.kind === "group" ? ["details", "h5web"] : ["details"];
+  const view = views.find((name) => name === query["as"]) ?? views[0] ?? "details";
+  return (
+    <div className="node">
+      {view !== "details" && <h1 className="hidden">{splitPath(inside).at(-1) ?? file.at(-1)}</h1>}
+      {!embedded && (
+        <div className="node-head">
+          <div role="tablist" aria-label="Views" className="tabs">
+            {views.map((name) => (
+              <button
+                key={name}
+                type="button"
+                role="tab"
+                id={`tab-${name}`}
+                aria-selected={name === view}
+                aria-controls="view"
+                onClick={() => change({ as: name })}
+              >
+                {TITLES[name]}
+              </button>
+            ))}
+          </div>
+          {plot && plot.path !== inside && <p className="default-note">default plot: {plot.path}</p>}
+          <span className="spring" />
+          <OpenIn file={file} path={plot && view !== "details" ? plot.path : inside} dataset={plot?.dataset} />
+        </div>
+      )}
+      <div className="view" role="tabpanel" id="view" aria-labelledby={embedded ? undefined : `tab-${view}`}>
+        <Suspense fallback={<p className="waiting" role="status" aria-label="Loading" />}>
+          <View view={view} file={file} inside={inside} shown={found.value} />
+        </Suspense>
+      </div>
+    </div>
+  );
+}
+
+function View({ view, file, inside, shown }: { view: ViewName; file: readonly string[]; inside: string; shown: Shown }) {
+  const { meta, plot } = shown;
+  if (view === "h5web") return <H5WebView key={`${file.join("/")}:${inside}`} file={file} path={inside} dataset={plot?.dataset} />;
+  if (view === "details" || !plot) return <Details node={meta.node} path={inside} file={file} />;
+  const props: ViewProps = { file, path: plot.path, dataset: plot.dataset, label: labelOf(plot.path, plot.dataset) };
+  const key = `${file.join("/")}:${plot.path}`;
+  if (view === "image") return <ImageView key={key} {...props} />;
+  if (view === "line") return <LineView key={key} {...props} />;
+  return <TableView key={key} {...props} />;
+}
+
+async function show(file: readonly string[], inside: string): Promise<Shown> {
+  const look = async (path: string) => (await lookInto([...file, ...splitPath(path)])).node;
+  const meta = await lookInto([...file, ...splitPath(inside)]);
+  const path = await defaultPlot(look, inside).catch(() => undefined);
+  const dataset = path === undefined ? undefined : await look(path);
+  return path !== undefined && dataset?.kind === "dataset" ? { meta, plot: { path, dataset } } : { meta };
+}
+
+function labelOf(path: string, dataset: DatasetNode): string {
+  const name = textOf(dataset.attributes["long_name"]) ?? path.split("/").at(-1) ?? "";
+  const unit = textOf(dataset.attributes["units"]);
+  return unit ? `${name} (${unit})` : name;
+}

@@ -1,0 +1,138 @@
+import { useEffect, useRef, useState } from "react";
+import { useQuery } from "../location/useplace";
+import type { DatasetNode } from "../server/meta";
+import { isNumeric } from "../server/values";
+import { downloads, type Snippet, snippetsFor, type Subject } from "./snippets";
+import { selectionInUrl } from "./selection";
+
+interface Props {
+  file: readonly string[];
+  path: string;
+  dataset: DatasetNode | undefined;
+}
+
+/** Ways on: other programs, downloads, and the link to what is seen. */
+export function OpenIn({ file, path, dataset }: Props) {
+  const [query] = useQuery();
+  const { vmin, vmax } = query;
+  const subject: Subject = {
+    base: document.baseURI.replace(/\/+$/, ""),
+    file,
+    path,
+    shape: dataset?.shape ?? undefined,
+    numeric: dataset !== undefined && isNumeric(dataset.type),
+    window: vmin && vmax ? [Number(vmin), Number(vmax)] : undefined,
+  };
+  const part = dataset?.shape ? selectionInUrl(query, dataset.shape) : "";
+  return (
+    <>
+      <Popup title="Download">
+        <ul className="downloads">
+          {downloads(subject).map(({ name, href }) => (
+            <li key={name}>
+              <a href={href} download>
+                {name === "whole file" ? `the file ${file.at(-1) ?? ""}` : `dataset as ${name}`}
+              </a>
+            </li>
+          ))}
+          {part &&
+            downloads(subject, part)
+              .slice(1)
+              .map(({ name, href }) => (
+                <li key={`part ${name}`}>
+                  <a href={href} download>
+                    this selection as {name}
+                  </a>
+                </li>
+              ))}
+        </ul>
+        {part && <p className="hint">selection: {part}</p>}
+      </Popup>
+      <Popup title="Open in">
+        {snippetsFor(subject).map((snippet) => (
+          <SnippetRow key={snippet.name} snippet={snippet} />
+        ))}
+      </Popup>
+      <CopyButton text={() => window.location.href} title="Copy a link to this view">
+        Link
+      </CopyButton>
+    </>
+  );
+}
+
+function SnippetRow({ snippet }: { snippet: Snippet }) {
+  return (
+    <div className="snippet">
+      <div className="snippet-head">
+        <b>{snippet.name}</b>
+        <span className="spring" />
+        {snippet.language === "link" && (
+          <a className="plain-button" href={snippet.code} target="_blank" rel="noreferrer">
+            Open
+          </a>
+        )}
+        <CopyButton text={() => snippet.code} title={`Copy for ${snippet.name}`}>
+          Copy
+        </CopyButton>
+      </div>
+      <pre tabIndex={0}>{snippet.language === "link" ? decodeURIComponent(snippet.code) : snippet.code}</pre>
+    </div>
+  );
+}
+
+function CopyButton({ text, title, children }: { text: () => string; title: string; children: string }) {
+  const [done, setDone] = useState(false);
+  useEffect(() => {
+    if (!done) return;
+    const timer = setTimeout(() => setDone(false), 1500);
+    return () => clearTimeout(timer);
+  }, [done]);
+  return (
+    <button type="button" className="plain-button" title={title} onClick={() => void copy(text()).then(() => setDone(true))}>
+      {done ? "Copied" : children}
+    </button>
+  );
+}
+
+/** To the clipboard; the old way where pages that did not come by HTTPS may not use the new one. */
+async function copy(text: string): Promise<void> {
+  if (window.isSecureContext) return navigator.clipboard.writeText(text);
+  const area = document.createElement("textarea");
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- there is no other way without a secure context
+  document.execCommand("copy");
+  area.remove();
+}
+
+/** A button with something below it, which closes when one turns to something else. */
+function Popup({ title, children }: { title: string; children: React.ReactNode }) {
+  const [open, setOpen] = useState(false);
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (!open) return;
+    const leave = (event: Event) => {
+      const away = event instanceof KeyboardEvent ? event.key === "Escape" : !box.current?.contains(event.target as Node);
+      if (away) setOpen(false);
+    };
+    document.addEventListener("pointerdown", leave);
+    document.addEventListener("keydown", leave);
+    return () => {
+      document.removeEventListener("pointerdown", leave);
+      document.removeEventListener("keydown", leave);
+    };
+  }, [open]);
+  return (
+    <div className="popup-box" ref={box}>
+      <button type="button" className="plain-button" aria-expanded={open} aria-haspopup="dialog" onClick={() => setOpen(!open)}>
+        {title}
+      </button>
+      {open && (
+        <div className="popup" role="dialog" aria-label={title}>
+          {children}
+        </div>
+      )}
+    </div>
+  );
+}
