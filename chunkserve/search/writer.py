@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from chunkserve.search.entries import Entry, file_entry
 from chunkserve.search.schema import BUSY_SECONDS, FIGURES, OFFLINE, SEPARATOR, TABLES, remove
+from chunkserve.search.words import words_of
 from chunkserve.sources.roots import Entry as Member
 
 
@@ -117,8 +118,8 @@ class Writer:
 
     def _add(self, folder: int, path: str, member: Member, state: str) -> None:
         added = self._base.execute(
-            "INSERT INTO files (folder, path, size, modified, state) VALUES (?, ?, ?, ?, ?)",
-            (folder, path, member.size, member.mtime, state),
+            "INSERT INTO files (folder, path, words, size, modified, state) VALUES (?, ?, ?, ?, ?, ?)",
+            (folder, path, words_of(path), member.size, member.mtime, state),
         )
         assert added.lastrowid is not None
         self._insert(added.lastrowid, [file_entry(member.name)])
