@@ -25,9 +25,9 @@ from benchmarks.common.datafile import wait_until_settled
 from benchmarks.common.errors import Missing, Wrong
 from benchmarks.common.folders import results_folder, scratch
 from benchmarks.common.peers import PEERS
-from benchmarks.common.progress import bars
 from benchmarks.common.report import Report, Table, finish, number
 from benchmarks.common.venvs import base_python
+from chunkserve.progress import bars
 
 HELP = "what H5Web asks for when a tree of many NeXus groups is opened, from h5grove and from chunkserve"
 FILE = "bench.h5"

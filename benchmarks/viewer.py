@@ -21,8 +21,8 @@ from benchmarks.common import ours
 from benchmarks.common.datafile import read_through, wait_until_settled
 from benchmarks.common.errors import BenchmarkError, Wrong
 from benchmarks.common.folders import results_folder, scratch
-from benchmarks.common.progress import bars
 from benchmarks.common.report import Report, Table, finish, mebibytes, seconds
+from chunkserve.progress import bars
 
 HELP = "bytes and time until the viewer's pages and a large picture stand, in Chromium"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -172,7 +172,8 @@ def _enum(t: DataType) -> np.dtype[Any]:
 
 
 def _array(t: DataType) -> np.dtype[Any]:
-    return np.dtype((numpy_dtype(t.inner), t.dims))
+    inner = numpy_dtype(t.inner)
+    return np.dtype((inner.base, t.dims + inner.shape))
 
 
 def _object(_: DataType) -> np.dtype[Any]:
@@ -242,3 +243,8 @@ def number_type(dtype: np.dtype[Any]) -> DataType:
     if dtype.kind == "f":
         return DataType("float", dtype.itemsize, order)
     return DataType("integer", dtype.itemsize, order, signed=dtype.kind == "i")
+
+
+def opaque(values: np.ndarray) -> np.ndarray:
+    """Records as opaque bytes, others as they are: copies then have what is between the fields, too, not any memory."""
+    return values.view(f"V{values.dtype.itemsize}") if values.dtype.names is not None else values

@@ -16,7 +16,7 @@
         ├── StorageFault      the storage answered an error (EIO, ESTALE, ...)
         └── Busy              a bounded resource is used up
 
-What each means over HTTP is one table in ``chunkserve.faces.respond``.
+What each means over HTTP is one table in ``chunkserve.faces.problems``.
 """
 
 

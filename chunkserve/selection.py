@@ -213,26 +213,39 @@ def split(selection: Selection, chunk: Shape, weights: tuple[int, int], limits: 
     return Parts(selection, cut)
 
 
-def rows(selection: Selection, chunk: Shape, weight: int, limit: int) -> "Parts":
+def rows(selection: Selection, chunk: Shape, weight: int, limits: tuple[int, int]) -> "Parts":
     """Cut a selection into parts that, one after the other, have its elements in C order.
 
     Args:
         selection: What is picked.
-        chunk: The shape in which the array is stored; parts end at borders of chunks where these are thin enough.
+        chunk: The shape in which the array is stored.
         weight: Bytes of an element.
-        limit: Bytes of a part; one element there is always.
+        limits: Bytes of a part: usually, and at most where a part of whole chunks has more, so that none is read for
+            two parts. A part may always be as large as a chunk, and has one element at least.
     """
-    lengths = [len(picked) for picked in selection.indices]
-    inner = math.prod(lengths) * weight
+    usual, most = limits[0], max(limits[1], math.prod(chunk) * weight)
+    inner = selection.size * weight
+    fits = inner <= usual
     cut: list[tuple[tuple[int, Indices], ...]] = []
     for picked, c in zip(selection.indices, chunk, strict=True):
-        if inner <= limit:
+        if fits:
             cut.append(((0, picked),) if picked else ())
             continue
         inner //= len(picked)
-        most = max(1, limit // inner)
-        cut.append(tuple(_cut(picked, c, most // c) if most >= c else _cut(picked, 1, most)))
+        slab = _thickness(picked, c) * inner
+        if slab <= most:
+            cut.append(tuple(_cut(picked, c, max(1, usual // slab))))
+            fits = True
+        else:
+            several = most // inner if 2 * inner <= most else 1
+            cut.append(tuple(_cut(picked, 1, several)))
+            fits = several > 1
     return Parts(selection, tuple(cut))
+
+
+def _thickness(picked: Indices, chunk: int) -> int:
+    """How many picked indices a chunk holds at most."""
+    return min(len(picked), -(-chunk // picked.step) if isinstance(picked, range) else chunk)
 
 
 @dataclass(frozen=True)

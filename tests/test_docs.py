@@ -13,7 +13,7 @@ import pytest
 import chunkserve
 from chunkserve import cli
 from chunkserve.app import build
-from chunkserve.faces.respond import STATUS
+from chunkserve.faces.problems import STATUS
 from chunkserve.settings import PREFIX, Settings, load, size_text
 from tests.conftest import Serve
 

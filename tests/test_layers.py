@@ -26,7 +26,10 @@ RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 ALLOWED = {("chunkindex", "errors"), ("grid", "errors"), ("settings", "errors")}  # leaves may know the errors
 ROOT = Path(chunkserve.__file__).parent
 MODULES = [path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py"]
-SHARED_BY_FACES = {"respond", "paths", "listing", "home", "asgi", "turns", "traffic", "streams"}
+SHARED_BY_FACES = {
+    "asgi", "conditions", "home", "listing", "negotiation", "paths", "problems", "questions", "respond",
+    "sending", "steps", "streams", "traffic", "turns",
+}  # fmt: skip
 
 
 def part(path: Path) -> str:

@@ -128,12 +128,30 @@ def test_rows_one_after_the_other_are_in_c_order(
     selection = parse(text, shape)
     array = np.arange(math.prod(shape)).reshape(shape)
     expected = (array[np.ix_(*selection.indices)] if shape else array).reshape(-1)
+    chunk = tuple(cuts[0][: len(shape)])
     found: list[int] = []
-    for part in rows(selection, tuple(cuts[0][: len(shape)]), 1, cuts[1]):
+    for part in rows(selection, chunk, 1, (cuts[1], cuts[2])):
         values = (array[np.ix_(*part.indices)] if shape else array).reshape(-1)
-        assert len(values) <= max(1, cuts[1])
+        assert len(values) <= max(cuts[1], cuts[2], math.prod(chunk))
         found.extend(values)
     assert found == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "chunk", "parts"),
+    [
+        ("", (10, 100, 100), 10),  # a slab of chunks is more than usual, and not too much
+        ("5:95", (10, 100, 100), 10),  # parts end where chunks do
+        ("", (1, 100, 100), 50),  # several chunks
+        ("", (100, 100, 100), 1),  # one chunk is always decoded whole
+        ("", (50, 50, 100), 4),  # slabs of chunks are too many: as many rows as there may be
+        ("::10", (10, 100, 100), 5),
+        ("0:2", (100, 100, 100), 1),
+    ],
+)
+def test_rows_are_whole_chunks_where_these_are_not_too_many(text: str, chunk: tuple[int, ...], parts: int) -> None:
+    found = rows(parse(text, (100, 100, 100)), chunk, 1, (20_000, 100_000))
+    assert len(found) == parts
 
 
 @given(st.sets(st.integers(0, 500), min_size=1), st.integers(1, 60))

@@ -1,39 +1,29 @@
-"""Faces over ASGI: ask at once, else in a thread; send bodies in parts."""
+"""Faces over ASGI: ask at once, else in a thread."""
 
 import asyncio
 import contextlib
 import functools
-import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.types import ASGIApp
 
 from chunkserve import errors
 from chunkserve.faces.respond import ALLOW, ALLOW_POST, WANTED, Face, Reply, Request, Responder
-from chunkserve.faces.streams import in_order
+from chunkserve.faces.sending import PART, Send, Sending
 from chunkserve.faces.traffic import Tally, Traffic
-from chunkserve.faces.turns import ClientLeft, Receive, Turns, departure
-from chunkserve.service.blob import Blob
+from chunkserve.faces.turns import ClientLeft, Receive, Turns
 from chunkserve.service.builder import Building
 from chunkserve.sources.localfile import WouldBlock
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
-T = TypeVar("T")
-
-PART = 2**20
-"""Bytes read and sent at once; what a slow reader holds in memory."""
 
 READING = frozenset({"GET", "HEAD"})
 
 MOST_BODY = 2**20
 """Bytes of a request's body."""
-
-log = logging.getLogger("chunkserve.http")
 
 
 class Faces:
@@ -60,6 +50,7 @@ class Faces:
         self.threads = threads
         self.patience = patience
         self._turns = Turns(threads)
+        self._send = Sending(threads, self._error)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request (https://asgi.readthedocs.io/)."""
@@ -74,10 +65,7 @@ class Faces:
         with contextlib.suppress(ClientLeft):
             reply = await self._reply(face, request, receive)
             tally.count(reply.status, time.perf_counter() - began)
-            if reply.stream is not None and request.method != "HEAD":
-                await self._send_stream(send, request, reply, receive)
-            else:
-                await self._send(send, request, reply, receive)
+            await self._send(request, reply, receive, send)
 
     def face(self, path: bytes) -> tuple[Face, Tally] | None:
         """The face that answers a raw path, and where its requests are counted."""
@@ -152,67 +140,6 @@ class Faces:
         say = getattr(found[0] if found else None, "error", self.respond.error)
         reply: Reply = say(request, error)
         return reply
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        """Do in a thread what takes time."""
-        return await asyncio.get_running_loop().run_in_executor(self.threads, work)
-
-    async def _send(self, send: Send, request: Request, reply: Reply, receive: Receive) -> None:
-        if request.method == "HEAD" or reply.start == reply.stop:
-            await send({"type": "http.response.start", "status": reply.status, "headers": reply.head})
-            await send({"type": "http.response.body", "body": b""})
-            return
-        blob, at, stop = reply.blob, reply.start, reply.stop
-        try:
-            part = await self._read(blob, at, min(stop, at + PART))
-        except Exception as error:  # noqa: BLE001 - nothing is sent yet
-            await self._send(send, request, self._error(request, error), receive)
-            return
-        await send({"type": "http.response.start", "status": reply.status, "headers": reply.head})
-        gone = asyncio.ensure_future(departure(receive)) if stop - at > PART else None
-        try:
-            while gone is None or not gone.done():
-                at += len(part)
-                await send({"type": "http.response.body", "body": part, "more_body": at < stop})
-                if at >= stop:
-                    return
-                part = await self._read(blob, at, min(stop, at + PART))
-        except errors.ChunkserveError as error:
-            log.warning("answer cut short: %s: %s", request.path.decode("latin-1"), error)
-            # the server closes the connection: the client sees too few bytes, never wrong ones
-        finally:
-            if gone is not None:
-                gone.cancel()
-
-    async def _send_stream(self, send: Send, request: Request, reply: Reply, receive: Receive) -> None:
-        assert reply.stream is not None
-        begun = False
-        try:
-            async with contextlib.aclosing(in_order(reply.stream, self.threads, receive)) as parts:
-                async for part in parts:
-                    if not part:
-                        continue
-                    if not begun:
-                        await send({"type": "http.response.start", "status": reply.status, "headers": reply.head})
-                        begun = True
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
-        except ClientLeft:
-            raise
-        except Exception as error:  # noqa: BLE001 - every failure becomes a reply, or its last part
-            if not begun:
-                await self._send(send, request, self._error(request, error), receive)
-            elif reply.stream.failed is not None:
-                await send({"type": "http.response.body", "body": reply.stream.failed(error)})
-            else:
-                log.warning("answer cut short: %s: %s", request.path.decode("latin-1"), error)
-            return
-        await send({"type": "http.response.body", "body": b""})
-
-    async def _read(self, blob: Blob, start: int, stop: int) -> memoryview:
-        try:
-            return blob.read(start, stop, wait=False)
-        except WouldBlock:
-            return await self._run(functools.partial(blob.read, start, stop))
 
 
 def _first(path: bytes) -> bytes:

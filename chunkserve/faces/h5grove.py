@@ -12,7 +12,8 @@ import json
 from chunkserve.cache.recent import Recent
 from chunkserve.errors import BadRequest, NoPermission, NotFound, TryAgain
 from chunkserve.faces.paths import parse_path
-from chunkserve.faces.respond import Reply, Request, Responder, failure
+from chunkserve.faces.problems import failure
+from chunkserve.faces.respond import Reply, Request, Responder
 from chunkserve.metadata.h5grove_query import Query, parse_query
 from chunkserve.service.blob import blob_of
 from chunkserve.service.closure import Closure
@@ -46,8 +47,7 @@ class H5groveFace:
             raise Missing(f"there is no /{'/'.join(parts)}, but /{', /'.join(self.answers.endpoints)}")
         query = self._query(parts[0], request.query)
         closure, file = self._file(query, wait=wait)
-        if query.pin:
-            self.store.check_pin(file, query.pin, wait=wait)
+        self.store.check_pin(file, query.pin, wait=wait)
         if closure is None:
             return self._fleeting(request, self.answers.make(query, file, wait=wait))
         tag = digest("h5grove-1", closure.version, self.store.settings.sentinel, query)
@@ -61,7 +61,7 @@ class H5groveFace:
 
     def error(self, request: Request, error: Exception) -> Reply:
         """An error as h5grove's clients expect it."""
-        status, message = failure(request, error)
+        status, message = failure(request.shown, error)
         if isinstance(error, Missing):
             message = error.message
         elif isinstance(error, NoPermission):

@@ -5,7 +5,6 @@ others if the file holds them, else they are computed when first asked for. Matr
 how, and have all of them computed: ``/ome;axes=yx;method=max/...``.
 """
 
-import functools
 import json
 from typing import NamedTuple
 
@@ -50,18 +49,16 @@ class OmeFace:
         self.store = store
         self.respond = respond
         self.format: Format = zarr_format
-        self._parse = functools.lru_cache(4096)(parse_path)
         self._found: Recent[tuple[_Key, Levels]] = Recent(KEYS)
 
     def __call__(self, request: Request, *, wait: bool) -> Reply:
         """Answer a request."""
-        path = self._parse(request.path)
+        path = parse_path(request.path)
         if parameters_of(request.query, path.parameters, PARAMETERS) != path.parameters:
             raise BadRequest("a view is named on the first segment, where it holds for all keys: /ome;method=max/...")
         key, levels = self._find(request, path, wait=wait)
         pinned = path.parameters.get("v", "")
-        if pinned:
-            self.store.check_pin(levels.pyramid.array.node.files[0], pinned, wait=wait)
+        self.store.check_pin(levels.pyramid.array.node.files[0], pinned, wait=wait)
         if key.position is not None:
             return self._chunk(request, path, key, levels, wait=wait)
         if not wait:

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from chunkserve.errors import ChunkserveError
-from chunkserve.faces.respond import TITLES
+from chunkserve.faces.problems import TITLES
 from chunkserve.service.metrics import Metrics
 from chunkserve.service.store import Store
 

@@ -1,5 +1,7 @@
 """URL paths: the first segment's matrix parameters, and the other segments decoded once, strictly."""
 
+import functools
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -8,6 +10,11 @@ from chunkserve.errors import BadRequest, NotFound
 
 MAX_PATH = 16384
 """Bytes of a request path."""
+
+PATHS = 16384
+"""Paths remembered, per worker."""
+
+_LEVEL = re.compile(r"[0-9]{1,3}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +32,9 @@ class UrlPath:
     parameters: dict[str, str]
 
 
+@functools.lru_cache(PATHS)
 def parse_path(raw: bytes) -> UrlPath:
-    """Take a raw path apart.
+    """Take a raw path apart. What comes back is shared, and not to be changed.
 
     Raises:
         NotFound: A segment is empty, ``.``, ``..``, not UTF-8, or contains a slash or NUL once decoded.
@@ -54,6 +62,18 @@ def parameters_of(query: bytes, matrix: Mapping[str, str], known: Collection[str
     if unknown:
         raise BadRequest(f"unknown parameter {min(unknown)}; there are {', '.join(sorted(known))}")
     return found
+
+
+def level_of(parameters: Mapping[str, str]) -> int | None:
+    """The level that parameters name, ``None`` if they name none.
+
+    Raises:
+        BadRequest: It is no number.
+    """
+    level = parameters.get("level", "")
+    if level and not _LEVEL.match(level):
+        raise BadRequest(f"level={level} is not the number of a level")
+    return int(level) if level else None
 
 
 def _decode(segment: bytes) -> str:

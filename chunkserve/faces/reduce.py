@@ -1,6 +1,5 @@
 """Reductions: ``/reduce/{file}/{dataset}?op=mean,max&axis=0``, as numpy would, where the data are."""
 
-import functools
 import re
 from typing import Any
 
@@ -8,21 +7,21 @@ import msgspec
 import numpy as np
 
 from chunkserve.errors import BadRequest
+from chunkserve.faces.negotiation import preferred_form
 from chunkserve.faces.paths import parameters_of, parse_path
-from chunkserve.faces.respond import Reply, Request, Responder, Stream, prefers_json
+from chunkserve.faces.questions import PARAMETERS as WISHES
+from chunkserve.faces.questions import asked
+from chunkserve.faces.respond import Reply, Request, Responder, Stream
 from chunkserve.metadata.messages import Message, dtype_message
 from chunkserve.metadata.values import array_json
 from chunkserve.pyramid.reduction import OPERATIONS
 from chunkserve.service.blob import blob_of
 from chunkserve.service.reductions import Asked, Reduced, Work, known_extremes, left_out
-from chunkserve.service.slices import Wanted
 from chunkserve.service.store import Answer, Store
 from chunkserve.sources.localfile import WouldBlock
 from chunkserve.versions import digest
 
-PARAMETERS = frozenset(
-    {"op", "axis", "sel", "field", "level", "axes", "method", "bins", "range", "valid", "format", "v"}
-)
+PARAMETERS = frozenset({*WISHES, "op", "axis", "bins", "range", "valid", "format", "v"})
 
 AHEAD = 3
 """Parts of the source that are reduced at a time."""
@@ -32,7 +31,6 @@ MOST_BINS = 2**16
 
 _NUMBER = re.compile(r"-?[0-9]{1,3}\Z")
 _COUNT = re.compile(r"[0-9]{1,5}\Z")
-_LEVEL = re.compile(r"[0-9]{1,3}\Z")
 
 
 class ReduceFace:
@@ -42,47 +40,40 @@ class ReduceFace:
         """Serve the datasets of ``store``."""
         self.store = store
         self.respond = respond
-        self._parse = functools.lru_cache(4096)(parse_path)
 
     def __call__(self, request: Request, *, wait: bool) -> Reply:
         """Answer a request."""
-        path = self._parse(request.path)
+        path = parse_path(request.path)
         p = parameters_of(request.query, path.parameters, PARAMETERS)
-        as_json = prefers_json(request, p.get("format", ""))
+        form = preferred_form(request.headers.get(b"accept", b""), p.get("format", ""))
+        wanted, reduction = asked(request, p), _reduction(p)
         if not wait:
             raise WouldBlock
-        asked, wanted = _asked(p), _wanted(p)
-        store = self.store
-        node = store.object(path.parts).node()
-        source = store.slices.known(path.parts, wanted) or store.slices.source(path.parts, node, wanted)
-        pinned = p.get("v", "")
-        if pinned:
-            store.check_pin(source.files[0], pinned, wait=wait)
-        version = store.version(source.files[0], wait=wait)
-        rules = left_out(store.pyramids, source, node, asked)
-        work = Work(source, asked, rules, store.settings.max_reduce_bytes)
-        work.prepare()
-        tag = digest("reduce-1", version, path.parts, wanted, source.tag, asked, as_json) if version else ""
-        media = b"application/json" if as_json else b"application/msgpack"
+        store, pinned = self.store, p.get("v", "")
+        subject = store.subject(path.parts, wanted, wait=wait)
+        store.check_pin(subject.files[0], pinned, wait=wait)
+        version = store.version(subject.files[0], wait=wait)
+        work = Work(subject, reduction, left_out(store.pyramids, subject, reduction), store.settings.max_reduce_bytes)
+        work.selected.prepare()
+        tag = digest("reduce-2", version, path.parts, wanted, subject.tag, reduction, form.json) if version else ""
 
         def finish(found: Reduced) -> bytes:
-            data = _document(found, version, as_json=as_json)
+            data = _document(found, version, as_json=form.json)
             if tag:
                 store.memory.put(tag, data, len(data))
             return data
 
         data = store.memory.get(tag) if tag else None
         if data is None:
-            known = known_extremes(store.pyramids, node, work)
+            known = known_extremes(store.pyramids, work)
             data = finish(known) if known is not None else None
         if data is None:
-            stream = Stream(work.jobs(finish), AHEAD)
+            stream, media = Stream(work.jobs(finish), AHEAD), form.media.encode()
             reply = self.respond.stream(request, stream, media, tag, version=version, pinned=bool(pinned))
         else:
-            answer = Answer(blob_of(data), tag, version, media=media.decode())
+            answer = Answer(blob_of(data), tag, version, media=form.media)
             reply = self.respond.answer(request, answer, wait=wait, pinned=bool(pinned))
-        if "format" not in p:
-            reply.head.append((b"vary", b"Accept"))
+        reply.head += form.head
         return reply
 
 
@@ -113,15 +104,7 @@ def _json_value(values: np.ndarray) -> Message:
     return {"type": dtype_message(values.dtype), "shape": list(values.shape), "values": array_json(values)}
 
 
-def _wanted(p: dict[str, str]) -> Wanted:
-    level = p.get("level", "")
-    if level and not _LEVEL.match(level):
-        raise BadRequest(f"level={level} is not the number of a level")
-    fields = (p["field"],) if "field" in p else ()
-    return Wanted("", fields, int(level or 0), p.get("axes", ""), p.get("method", ""))
-
-
-def _asked(p: dict[str, str]) -> Asked:
+def _reduction(p: dict[str, str]) -> Asked:
     """The reduction that parameters ask for."""
     operations = tuple(dict.fromkeys(p.get("op", "").split(",")))
     unknown = [name for name in operations if name not in OPERATIONS]

@@ -4,51 +4,20 @@ A face is a function from a :class:`Request` to a :class:`Reply`; nothing here s
 """
 
 import json
-import logging
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-import deflate
-import numcodecs.zstd
-
 from chunkserve import errors
 from chunkserve.cache.memory import MemoryCache
+from chunkserve.faces.conditions import matches, parse_range
+from chunkserve.faces.negotiation import CODINGS, preferred_coding
+from chunkserve.faces.problems import failure, problem
 from chunkserve.service.blob import Blob, blob_of
-from chunkserve.service.store import AbsentChunk, Answer, ForeignChunk
+from chunkserve.service.store import Answer
 from chunkserve.sources.localfile import WouldBlock
 
 Headers = list[tuple[bytes, bytes]]
-
-STATUS: dict[type[errors.ChunkserveError], int] = {
-    ForeignChunk: 410,
-    AbsentChunk: 404,
-    errors.NotFound: 404,
-    errors.Gone: 410,
-    errors.BadRequest: 400,
-    errors.TooLarge: 413,
-    errors.Unsupported: 501,
-    errors.Unreadable: 422,
-    errors.Corrupt: 502,
-    errors.MissingSource: 502,
-    errors.TryAgain: 503,
-}
-"""Error to status. A chunk's 404 makes readers put the fill value, so only a chunk that is truly absent gets one."""
-
-TITLES = {
-    400: "Bad request",
-    404: "Not found",
-    405: "Method not allowed",
-    410: "Gone",
-    413: "Too large",
-    416: "Range not satisfiable",
-    422: "Unreadable file",
-    500: "Internal error",
-    501: "Not supported",
-    502: "Damaged or missing data",
-    503: "Try again",
-}
 
 WANTED = frozenset(
     {b"accept", b"accept-encoding", b"content-type", b"host", b"if-none-match", b"if-range", b"origin", b"range"}
@@ -66,15 +35,7 @@ _EXPOSED = (
     b"X-Chunkserve-Version"
 )
 _ALLOWED = b"Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range"
-_RANGE = re.compile(rb"bytes=(?:([0-9]{1,99})-([0-9]{0,99})|-([0-9]{1,99}))\Z")
-
 _OF_THE_BODY = frozenset({b"cache-control", b"content-disposition", b"content-type"})
-_REFUSED = re.compile(rb"q=0(?:\.0*)?\Z")
-
-_QUALITY = re.compile(rb"(?:\A|;)q=([01](?:\.[0-9]{0,3})?)\Z")
-_PACKED = (b"application/msgpack", b"application/x-msgpack", b"application/vnd.msgpack")
-
-log = logging.getLogger("chunkserve.http")
 
 
 class Request(NamedTuple):
@@ -95,6 +56,11 @@ class Request(NamedTuple):
     method: str = "GET"
     scheme: str = "http"
     body: bytes = b""
+
+    @property
+    def shown(self) -> str:
+        """The request for logs."""
+        return self.path.decode("latin-1")
 
     def known(self) -> str:
         """The ETag the client has, if it names just one."""
@@ -195,7 +161,7 @@ class Responder:
         if data is None:
             if not wait and answer.blob.size > CODED_AT_ONCE:
                 raise WouldBlock
-            data = _CODINGS[coding](bytes(answer.blob.read()))
+            data = CODINGS[coding](bytes(answer.blob.read()))
             self._coded.put(tag, data, len(data))
         return self.body(request, head, blob_of(data), tag)
 
@@ -226,7 +192,7 @@ class Responder:
         condition = request.headers.get(b"if-none-match")
         if condition is None:
             return None
-        for known in (tag, *(f"{tag}-{coding}" for coding in _CODINGS)):
+        for known in (tag, *(f"{tag}-{coding}" for coding in CODINGS)):
             quoted = f'"{known}"'.encode()
             if matches(condition, quoted):
                 head = self.policy.cross_origin(request)
@@ -301,7 +267,7 @@ class Responder:
 
     def error(self, request: Request, error: Exception) -> Reply:
         """An error as a problem document (RFC 9457)."""
-        status, detail = failure(request, error)
+        status, detail = failure(request.shown, error)
         head = self.policy.cross_origin(request)
         if isinstance(error, errors.TryAgain):
             head.append((b"retry-after", b"%d" % error.retry_after))
@@ -323,91 +289,3 @@ def _refusal(status: int, head: Headers, document: bytes, media: bytes) -> Reply
         (b"content-length", b"%d" % len(document)),
     )
     return Reply(status, head, blob_of(document), 0, len(document))
-
-
-def problem(status: int, detail: str) -> dict[str, str | int]:
-    """A problem document (RFC 9457)."""
-    return {"type": "about:blank", "title": TITLES.get(status, "Error"), "status": status, "detail": detail}
-
-
-def failure(request: Request, error: Exception) -> tuple[int, str]:
-    """The status of an error and what is said of it; what nobody outside can help is logged."""
-    status = status_of(error)
-    if status in (500, 502):
-        log.warning(
-            "%d %s: %s", status, request.path.decode("latin-1"), error, exc_info=error if status == 500 else None
-        )
-    if status == 500:
-        return status, "an unexpected error; the server's log has it"
-    if isinstance(error, errors.NotFound):
-        return status, "nothing is served under this name"  # the same whatever the reason
-    return status, str(error)
-
-
-def status_of(error: Exception) -> int:
-    """The status of an error, by its nearest class in the table."""
-    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-
-
-def matches(condition: bytes, quoted: bytes) -> bool:
-    """Whether an If-None-Match condition names a tag (weak comparison, RFC 9110, 13.1.2)."""
-    return any(tag.strip().removeprefix(b"W/") in (quoted, b"*") for tag in condition.split(b","))
-
-
-def parse_range(value: bytes, size: int) -> tuple[int, int] | None:
-    """The (start, stop) of a single byte range; empty if it cannot be satisfied; ``None`` if it is to be ignored.
-
-    RFC 9110, 14.1.2: what cannot be understood, several ranges included, is ignored.
-    """
-    match = _RANGE.match(value)
-    if match is None:
-        return None
-    first, last, suffix = match.groups()
-    if suffix is not None:
-        return size - min(int(suffix), size), size
-    start = int(first)
-    if last and int(last) < start:
-        return None
-    return (start, min(int(last) + 1, size) if last else size) if start < size else (size, size)
-
-
-def preferred_coding(accept: bytes) -> str:
-    """The content coding to use for a document: ``zstd``, ``gzip`` or none."""
-    offered = offered_codings(accept)
-    return next((name for name in _CODINGS if name in offered), "")
-
-
-def offered_codings(accept: bytes) -> frozenset[str]:
-    """The content codings that an Accept-Encoding header names and does not refuse."""
-    items = (item.partition(b";") for item in accept.lower().split(b","))
-    return frozenset(
-        name.strip().decode("latin-1") for name, _, q in items if _REFUSED.match(q.replace(b" ", b"")) is None
-    )
-
-
-def prefers_json(request: Request, wish: str) -> bool:
-    """Whether an answer that there is as MessagePack and as JSON is to be JSON.
-
-    Args:
-        request: Its ``Accept`` decides where nothing is wished.
-        wish: The parameter ``format``.
-
-    Raises:
-        BadRequest: The wish is neither.
-    """
-    if wish not in ("", "json", "msgpack"):
-        raise errors.BadRequest(f"format={wish} is neither msgpack nor json")
-    if wish:
-        return wish == "json"
-    offered = {}
-    for item in request.headers.get(b"accept", b"").lower().split(b","):
-        name, _, parameters = item.partition(b";")
-        quality = _QUALITY.search(parameters.replace(b" ", b""))
-        offered[name.strip()] = float(quality[1]) if quality else 1.0
-    return offered.get(b"application/json", 0.0) > max(offered.get(name, 0.0) for name in _PACKED)
-
-
-_CODINGS: dict[str, Callable[[bytes], bytes]] = {
-    "zstd": lambda data: bytes(numcodecs.zstd.compress(data, 3)),
-    "gzip": lambda data: bytes(deflate.gzip_compress(data, 6)),
-}

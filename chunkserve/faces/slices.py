@@ -4,28 +4,32 @@ import functools
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
-from urllib.parse import parse_qsl, quote
+from typing import NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
 from chunkserve.errors import BadRequest, SourceChanged, TooLarge
-from chunkserve.faces.paths import UrlPath, parameters_of, parse_path
-from chunkserve.faces.respond import Reply, Request, Responder, Stream, failure, problem
-from chunkserve.grid import Shape
-from chunkserve.metadata.exports import MEDIA, WHOLE, npy_header
+from chunkserve.faces.negotiation import MSGPACK
+from chunkserve.faces.paths import parameters_of, parse_path
+from chunkserve.faces.problems import failure, problem
+from chunkserve.faces.questions import PARAMETERS as WISHES
+from chunkserve.faces.questions import asked, posted
+from chunkserve.faces.respond import Reply, Request, Responder, Stream
+from chunkserve.faces.steps import Step, batches, run, said
+from chunkserve.metadata.exports import MEDIA, WHOLE, npy_head
 from chunkserve.selection import Part
 from chunkserve.service.blob import blob_of
+from chunkserve.service.blocks import block, header
 from chunkserve.service.hdffile import HdfFile
-from chunkserve.service.slices import PART_BYTES, TOUCHED_BYTES, Slice, Source, Wanted
+from chunkserve.service.picked import TOUCHED_BYTES
+from chunkserve.service.selected import Selected
+from chunkserve.service.slices import Subject, Wanted
 from chunkserve.service.store import Answer, Store
 from chunkserve.sources.localfile import WouldBlock
 from chunkserve.versions import digest
 
-PARAMETERS = frozenset({"sel", "level", "axes", "method", "field", "format", "download", "v"})
-
-MSGPACK = "application/msgpack"
+PARAMETERS = frozenset({*WISHES, "format", "download", "v"})
 
 FORMS = ("msgpack", *MEDIA)
 """What an answer can be."""
@@ -36,41 +40,12 @@ MOST_BYTES = {"json": 16 * 2**20, "csv": 16 * 2**20, "tiff": 256 * 2**20}
 NUMBER_BYTES = 8
 """What an element weighs at least, spelled out."""
 
-MOST_SELECTIONS = 10_000
-"""Selections in one question."""
-
 AHEAD = 3
 """Parts of an answer that are made at a time."""
-
-AT_ONCE = 256 * 2**10
-"""Bytes of chunks that are decoded while other requests wait."""
-
-_LEVEL = re.compile(r"[0-9]{1,3}\Z")
 
 _pack = msgspec.msgpack.Encoder().encode
 
 END = _pack({"end": True})
-
-
-class Question(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of a POST: several selections of one dataset."""
-
-    selections: list["str | Choice"]
-
-
-class Choice(msgspec.Struct, forbid_unknown_fields=True):
-    """One of them."""
-
-    sel: str = ""
-    field: str | list[str] = []
-    level: int = 0
-    axes: str = ""
-    method: str = ""
-
-    def wanted(self) -> Wanted:
-        """As the service takes it."""
-        fields = (self.field,) if isinstance(self.field, str) else tuple(self.field)
-        return Wanted(self.sel, fields, self.level, self.axes, self.method)
 
 
 class _Question(NamedTuple):
@@ -82,20 +57,11 @@ class _Question(NamedTuple):
     pinned: str
 
 
-class Make(Protocol):
-    """Computes some bytes; raises ``WouldBlock`` if it may not ``wait`` and has to."""
+class _Slice(NamedTuple):
+    """A selection, and of what."""
 
-    def __call__(self, *, wait: bool) -> bytes:
-        """The bytes."""
-
-
-@dataclass(frozen=True)
-class _Step:
-    """Something to be computed for an answer, and how many bytes are read and sent for it."""
-
-    make: Make
-    touched: int
-    nbytes: int
+    subject: Subject
+    selected: Selected
 
 
 class SliceFace:
@@ -105,69 +71,60 @@ class SliceFace:
         """Serve the datasets of ``store``."""
         self.store = store
         self.respond = respond
-        self._parse = functools.lru_cache(4096)(parse_path)
 
     def __call__(self, request: Request, *, wait: bool) -> Reply:
         """Answer a request."""
-        path = self._parse(request.path)
+        path = parse_path(request.path)
         parameters = parameters_of(request.query, path.parameters, PARAMETERS)
         form = parameters.get("format", "msgpack")
         if form not in FORMS:
             raise BadRequest(f"format={form} is none of {', '.join(FORMS)}")
-        asked = _posted(request, form) if request.method == "POST" else [_asked(request, parameters)]
-        question = _Question(path.parts, tuple(asked), form, parameters.get("v", ""))
-        slices = [Slice(self._source(path, wanted, wait=wait), wanted.sel) for wanted in asked]
+        wanted = _posted(request, form) if request.method == "POST" else [asked(request, parameters)]
+        question = _Question(path.parts, tuple(wanted), form, parameters.get("v", ""))
+        subjects = [self.store.subject(path.parts, each, wait=wait) for each in wanted]
+        slices = [_Slice(subject, subject.select(each.sel)) for subject, each in zip(subjects, wanted, strict=True)]
         reply = self._answer(request, question, slices, wait=wait)
         if form != "msgpack" and parameters.get("download", "0") == "1":
             reply.head.append((b"content-disposition", _disposition(path.parts, form)))
         return reply
 
-    def _source(self, path: UrlPath, wanted: Wanted, *, wait: bool) -> Source:
-        found = self.store.slices.known(path.parts, wanted)
-        if found is None:
-            if not wait:
-                raise WouldBlock
-            found = self.store.slices.source(path.parts, self.store.object(path.parts).node(), wanted)
-        return found
-
-    def _answer(self, request: Request, question: "_Question", slices: list[Slice], *, wait: bool) -> Reply:
+    def _answer(self, request: Request, question: _Question, slices: list[_Slice], *, wait: bool) -> Reply:
         """The answer to a question about slices."""
-        file, pinned = slices[0].source.files[0], question.pinned
-        if pinned:
-            self.store.check_pin(file, pinned, wait=wait)
+        file, pinned = slices[0].subject.files[0], bool(question.pinned)
+        self.store.check_pin(file, question.pinned, wait=wait)
         version = self.store.version(file, wait=wait)
         tag = ""
         if version and request.method != "POST":
-            tag = digest("slice-1", version, question, [one.source.tag for one in slices])
+            tag = digest("slice-2", version, question, [one.subject.tag for one in slices])
         if tag and request.known() == tag:
-            return self.respond.answer(request, Answer(blob_of(), tag), wait=wait, pinned=bool(pinned))
+            return self.respond.answer(request, Answer(blob_of(), tag), wait=wait, pinned=pinned)
         if wait:
             for one in slices:
-                one.prepare()
-        batches = _batches(self._steps(question.form, slices, version))
-        first, second = next(batches), next(batches, None)
+                one.selected.prepare()
+        grouped = batches(self._steps(question.form, slices, version))
+        first, second = next(grouped), next(grouped, None)
         media = MEDIA.get(question.form, MSGPACK)
         if second is not None and not wait:
             raise WouldBlock
         if second is None:
-            data = _run(first, wait=wait)
+            data = run(first, wait=wait)
             if not tag:
                 return self.respond.fleeting(request, data, media.encode())
             answer = Answer(blob_of(data), tag, version, media=media)
-            return self.respond.answer(request, answer, wait=wait, pinned=bool(pinned))
-        parts = (functools.partial(_run, batch) for batch in itertools.chain((first, second), batches))
+            return self.respond.answer(request, answer, wait=wait, pinned=pinned)
+        parts = (functools.partial(run, batch) for batch in itertools.chain((first, second), grouped))
         failed = functools.partial(_failed, request) if question.form == "msgpack" else None
         stream = Stream(parts, AHEAD, failed)
-        return self.respond.stream(request, stream, media.encode(), tag, version=version, pinned=bool(pinned))
+        return self.respond.stream(request, stream, media.encode(), tag, version=version, pinned=pinned)
 
-    def _steps(self, form: str, slices: list[Slice], version: str) -> Iterator[_Step]:
-        _check_size(form, slices, self.store.settings.max_slice)
-        check = _Step(functools.partial(self._check_version, slices[0].source.files[0], version), 0, 0)
+    def _steps(self, form: str, slices: list[_Slice], version: str) -> Iterator[Step]:
+        _check_size(form, [one.selected for one in slices], self.store.settings.max_slice)
+        check = Step(functools.partial(self._check_version, slices[0].subject.files[0], version))
         if form == "msgpack":
             return itertools.chain.from_iterable(_messages(one, version, check) for one in slices)
         if form == "npy":
             return itertools.chain(_npy(slices[0]), (check,))
-        return iter([_Step(functools.partial(_file, slices[0], form), 0, 0)])
+        return iter([Step(functools.partial(_file, slices[0].selected, form))])
 
     def _check_version(self, file: HdfFile, version: str, *, wait: bool) -> bytes:
         """Nothing to send, if all files an answer was drawn from still are what they were when it began."""
@@ -176,7 +133,7 @@ class SliceFace:
         return b""
 
 
-def _check_size(form: str, slices: list[Slice], most: int) -> None:
+def _check_size(form: str, slices: list[Selected], most: int) -> None:
     """Refuse an answer that would be too large, saying what to do."""
     limit = min(most, MOST_BYTES.get(form, most))
     least = NUMBER_BYTES if form in ("json", "csv") else 0
@@ -188,85 +145,50 @@ def _check_size(form: str, slices: list[Slice], most: int) -> None:
         raise TooLarge(f"a slice as {form}", nbytes, limit, "max_slice" if limit == most else "", advice)
 
 
+def _posted(request: Request, form: str) -> list[Wanted]:
+    if form != "msgpack":
+        raise BadRequest(f"several selections are answered as msgpack; ask for format={form} by GET")
+    return posted(request)
+
+
 def _failed(request: Request, error: Exception) -> bytes:
     """The last message of an answer that could not be completed."""
-    return _pack({"error": problem(*failure(request, error))})
+    return _pack({"error": problem(*failure(request.shown, error))})
 
 
-def _file(one: Slice, form: str, *, wait: bool) -> bytes:
+# ----------------------------------------------------------------------- steps
+
+
+def _messages(one: _Slice, version: str, check: Step) -> Iterator[Step]:
+    """The messages of a slice."""
+    selected = one.selected
+    yield said(_pack(header(one.subject, selected, version)))
+    for part in selected.parts:
+        yield Step(functools.partial(_block, selected, part), selected.touched(part), selected.bytes_of(part))
+    yield check
+    yield said(END)
+
+
+def _block(selected: Selected, part: Part, *, wait: bool) -> bytes:
+    return _pack(block(selected, part, wait=wait))
+
+
+def _npy(one: _Slice) -> Iterator[Step]:
+    """A numpy file, some rows at a time."""
+    selected = one.selected
+    yield said(npy_head(selected.source.type, selected.shape))
+    for part in selected.rows():
+        yield Step(functools.partial(_elements, selected, part), TOUCHED_BYTES, selected.bytes_of(part))
+
+
+def _elements(selected: Selected, part: Part, *, wait: bool) -> bytes:
+    return selected.values(part, wait=wait).tobytes()
+
+
+def _file(selected: Selected, form: str, *, wait: bool) -> bytes:
     if not wait:
         raise WouldBlock
-    return WHOLE[form](one.whole(), one.source.element)
-
-
-def _npy(one: Slice) -> Iterator[_Step]:
-    """A numpy file, some rows at a time."""
-    dims: Shape = ()
-    descr, t = one.source.type["dtype"], one.source.type
-    while t["class"] == "array":
-        dims, t = (*dims, *t["shape"]), t["base"]
-    header = npy_header(descr, ((0,) if one.shape is None else one.shape) + dims)
-    yield _said(header)
-    for part in one.rows():
-        yield _Step(functools.partial(_elements, one, part), TOUCHED_BYTES, one.bytes_of(part))
-
-
-def _elements(one: Slice, part: Part, *, wait: bool) -> bytes:
-    return one.values(part, wait=wait).tobytes()
-
-
-def _messages(one: Slice, version: str, check: _Step) -> Iterator[_Step]:
-    """The messages of a slice."""
-    header = _pack(one.header(version))
-    yield _said(header)
-    for part in one.parts:
-        yield _Step(functools.partial(_block, one, part), one.touched(part), one.bytes_of(part))
-    yield check
-    yield _said(END)
-
-
-def _block(one: Slice, part: Part, *, wait: bool) -> bytes:
-    return _pack(one.block(part, wait=wait))
-
-
-def _said(data: bytes) -> _Step:
-    """Bytes that are known already."""
-    return _Step(functools.partial(_same, data), 0, len(data))
-
-
-def _same(data: bytes, *, wait: bool) -> bytes:  # noqa: ARG001
-    return data
-
-
-def _batches(steps: Iterator[_Step]) -> Iterator[list[_Step]]:
-    """Steps in groups that are worth a thread; what is said first comes with the first elements."""
-    batch: list[_Step] = []
-    touched = nbytes = 0
-    for step in steps:
-        if touched and (touched + step.touched > TOUCHED_BYTES or nbytes + step.nbytes > PART_BYTES):
-            yield batch
-            batch, touched, nbytes = [], 0, 0
-        batch.append(step)
-        touched += step.touched
-        nbytes += step.nbytes
-    yield batch
-
-
-def _run(batch: list[_Step], *, wait: bool = True) -> bytes:
-    if not wait and sum(step.touched for step in batch) > AT_ONCE:
-        raise WouldBlock
-    return b"".join([step.make(wait=wait) for step in batch])
-
-
-def _asked(request: Request, parameters: dict[str, str]) -> Wanted:
-    """What a URL asks for."""
-    level = parameters.get("level", "")
-    if level and not _LEVEL.match(level):
-        raise BadRequest(f"level={level} is not the number of a level")
-    pairs = parse_qsl(request.query.decode("latin-1"), keep_blank_values=True) if b"field=" in request.query else ()
-    fields = tuple(value for name, value in pairs if name == "field")
-    axes, method = parameters.get("axes", ""), parameters.get("method", "")
-    return Wanted(parameters.get("sel", ""), fields, int(level or 0), axes, method)
+    return WHOLE[form](selected.all(), selected.source.type)
 
 
 def _disposition(parts: tuple[str, ...], form: str) -> bytes:
@@ -274,19 +196,3 @@ def _disposition(parts: tuple[str, ...], form: str) -> bytes:
     name = "_".join((parts[0].rsplit(".", 1)[0], *parts[1:]))[-120:]
     plain = re.sub(r"[^A-Za-z0-9._-]", "_", name)
     return f"attachment; filename=\"{plain}.{form}\"; filename*=UTF-8''{quote(name)}.{form}".encode()
-
-
-def _posted(request: Request, form: str) -> list[Wanted]:
-    """What the body of a request asks for."""
-    if form != "msgpack":
-        raise BadRequest(f"several selections are answered as msgpack; ask for format={form} by GET")
-    is_json = b"json" in request.headers.get(b"content-type", b"")
-    decode = msgspec.json.decode if is_json else msgspec.msgpack.decode
-    try:
-        choices = decode(request.body, type=Question).selections
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        form = "JSON" if is_json else "MessagePack (or JSON with Content-Type: application/json)"
-        raise BadRequest(f'the body is not {form} as {{"selections": ["0:10,:", ...]}}: {error}') from None
-    if not 0 < len(choices) <= MOST_SELECTIONS:
-        raise BadRequest(f"the body has {len(choices)} selections; there may be 1 to {MOST_SELECTIONS}")
-    return [Wanted(choice) if isinstance(choice, str) else choice.wanted() for choice in choices]

@@ -1,10 +1,8 @@
 """Statistics: ``/stats/{file}/{dataset}?level=``."""
 
 import json
-import re
 
-from chunkserve.errors import BadRequest
-from chunkserve.faces.paths import parameters_of, parse_path
+from chunkserve.faces.paths import level_of, parameters_of, parse_path
 from chunkserve.faces.respond import Reply, Request, Responder
 from chunkserve.service.blob import blob_of
 from chunkserve.service.pyramids import Wish
@@ -14,8 +12,6 @@ from chunkserve.sources.localfile import WouldBlock
 from chunkserve.versions import digest
 
 PARAMETERS = frozenset({"level", "axes", "method", "v"})
-
-_LEVEL = re.compile(r"[0-9]{1,3}\Z")
 
 
 class StatsFace:
@@ -32,15 +28,12 @@ class StatsFace:
         parameters = parameters_of(request.query, path.parameters, PARAMETERS)
         if not wait:
             raise WouldBlock
-        level = parameters.get("level", "")
-        if level and not _LEVEL.match(level):
-            raise BadRequest(f"level={level} is not the number of a level")
+        level = level_of(parameters)
         wish = Wish(parameters.get("axes", ""), parameters.get("method", ""))
         pyramid = self.store.pyramids.find(self.store.node(path.parts), wish)
         pinned = parameters.get("v", "")
-        if pinned:
-            self.store.check_pin(pyramid.array.node.files[0], pinned, wait=wait)
-        found = statistics(self.store.pyramids, pyramid, int(level) if level else None)
+        self.store.check_pin(pyramid.array.node.files[0], pinned, wait=wait)
+        found = statistics(self.store.pyramids, pyramid, level)
         data = json.dumps(found, allow_nan=False).encode()
         answer = Answer(blob_of(data), digest("stats", data), self.store.pin(path.parts, wait=True), json=True)
         return self.respond.answer(request, answer, wait=True, pinned=bool(pinned))

@@ -4,7 +4,6 @@ What is drawn, and how, stands in the query or in matrix parameters of the first
 ``vmax`` has the dataset's window, never its own.
 """
 
-import functools
 import json
 import re
 from collections.abc import Mapping
@@ -19,7 +18,8 @@ from chunkserve.faces.respond import Reply, Request, Responder
 from chunkserve.grid import Box, chunk_box, whole
 from chunkserve.render.colour import shade
 from chunkserve.render.deepzoom import DeepZoom
-from chunkserve.render.image import MEDIA, encode, npy
+from chunkserve.render.image import MEDIA, encode
+from chunkserve.render.npy import npy
 from chunkserve.render.palette import palette
 from chunkserve.render.style import PARAMETERS as STYLE
 from chunkserve.render.style import Style, parse_style
@@ -74,7 +74,6 @@ class TileFace:
         """Serve planes of the datasets of ``store``."""
         self.store = store
         self.respond = respond
-        self._path = functools.lru_cache(4096)(parse_path)
         self._planes: Recent[Plane] = Recent(PLANES)
         self._drawn: Recent[_Drawn] = Recent(DRAWN)
 
@@ -83,7 +82,7 @@ class TileFace:
         again = self.again(request, wait=wait)
         if again is not None:
             return again
-        path = self._path(request.path)
+        path = parse_path(request.path)
         parameters = parameters_of(request.query, path.parameters, PARAMETERS)
         if path.parts[-1:] == ("info.json",):
             return self._info(request, path.parts[:-1], parameters, wait=wait)
@@ -105,8 +104,7 @@ class TileFace:
         data = self.store.memory.get(drawn.tag)
         if data is None:
             return None
-        if drawn.pinned:
-            self.store.check_pin(drawn.plane.pyramid.array.node.files[0], drawn.pinned, wait=wait)
+        self.store.check_pin(drawn.plane.pyramid.array.node.files[0], drawn.pinned, wait=wait)
         answer = Answer(blob_of(data), drawn.tag, media=MEDIA[drawn.form])
         return self.respond.answer(request, answer, wait=wait, pinned=bool(drawn.pinned))
 
@@ -135,8 +133,7 @@ class TileFace:
         as_floats = _as_floats(parameters)
         tag = digest("tile-2", plane.key, part, form, style.key if style else as_floats)
         pinned = parameters.get("v", "")
-        if pinned:
-            self.store.check_pin(plane.pyramid.array.node.files[0], pinned, wait=wait)
+        self.store.check_pin(plane.pyramid.array.node.files[0], pinned, wait=wait)
         data = None if plane.pyramid.live else self.store.memory.get(tag)
         if data is None:
             if request.known() == tag and not plane.pyramid.live:
@@ -221,14 +218,13 @@ class DeepZoomFace:
     def __init__(self, tiles: TileFace) -> None:
         """Cut tiles as ``tiles`` does."""
         self.tiles = tiles
-        self._path = functools.lru_cache(4096)(parse_path)
 
     def __call__(self, request: Request, *, wait: bool) -> Reply:
         """Answer a request."""
         again = self.tiles.again(request, wait=wait)
         if again is not None:
             return again
-        path = self._path(request.path)
+        path = parse_path(request.path)
         parameters = parameters_of(request.query, path.parameters, PARAMETERS)
         parts = path.parts
         if parts and parts[-1].endswith(".dzi"):

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from chunkserve.errors import NotFound
 from chunkserve.faces.home import home_page
+from chunkserve.faces.negotiation import offered_codings
 from chunkserve.faces.paths import parse_path
-from chunkserve.faces.respond import Headers, Reply, Request, Responder, offered_codings
+from chunkserve.faces.respond import Headers, Reply, Request, Responder
 from chunkserve.service.blob import blob_of
 from chunkserve.service.store import Store
 from chunkserve.versions import digest

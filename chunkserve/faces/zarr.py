@@ -1,7 +1,5 @@
 """The Zarr face: ``/zarr/{file}/{path}/...`` in format 3 and ``/zarr2/...`` in format 2."""
 
-import functools
-
 from chunkserve.errors import ChunkserveError, NotFound
 from chunkserve.faces.listing import listing_page
 from chunkserve.faces.paths import UrlPath, parse_path
@@ -19,14 +17,13 @@ class ZarrFace:
         self.store = store
         self.respond = respond
         self.format: Format = zarr_format
-        self._array_path = functools.lru_cache(4096)(parse_path)
 
     def __call__(self, request: Request, *, wait: bool) -> Reply:
         """Answer a request."""
         found = split_chunk(request.path, self.format)
         if found is not None:
             try:
-                path = self._array_path(found[0])
+                path = parse_path(found[0])
             except NotFound as error:
                 raise ForeignChunk(error.path) from None
             pinned = path.parameters.get("v", "")

@@ -9,8 +9,10 @@ import numpy as np
 
 from chunkserve.datatypes import DataType
 from chunkserve.errors import BadRequest
+from chunkserve.metadata.messages import OBJECT, descr
 from chunkserve.metadata.values import Json, array_json, decode_text, item_json, item_text
-from chunkserve.render.table import tiff
+from chunkserve.render.npy import npy_header
+from chunkserve.render.tiff import tiff
 
 MEDIA = {
     "npy": "application/octet-stream",
@@ -22,35 +24,26 @@ MEDIA = {
 
 TIFF_KINDS = "biufc"
 
-_LARGE_HEADER = 65_000
 
-
-def npy_header(descr: object, shape: tuple[int, ...]) -> bytes:
+def npy_head(t: DataType, shape: tuple[int, ...]) -> bytes:
     """What stands before the elements, in C order, in a numpy file.
+
+    Args:
+        t: Their type.
+        shape: The dimensions of an array type included.
 
     Raises:
         BadRequest: They are not of one size each.
     """
-    if descr == "|O":
+    found = descr(t)
+    if found == OBJECT:
         raise BadRequest("format=npy has no form for text, references and sequences; ask for json or msgpack")
-    about = {"descr": _tuples(descr), "fortran_order": False, "shape": shape}
-    out = io.BytesIO()
-    large = len(repr(about)) > _LARGE_HEADER
-    write = np.lib.format.write_array_header_2_0 if large else np.lib.format.write_array_header_1_0
-    write(out, about)
-    return out.getvalue()
+    return npy_header(found, shape)
 
 
-def _tuples(descr: object) -> object:
-    """A descr with its fields as tuples, as numpy wants it."""
-    if not isinstance(descr, list):
-        return descr
-    return [(name, _tuples(inner), *(tuple(dims) for dims in more)) for name, inner, *more in descr]
-
-
-def as_json(values: np.ndarray, t: DataType | None) -> bytes:
+def as_json(values: np.ndarray, t: DataType) -> bytes:
     """Nested lists; records as objects; what is not finite as ``"NaN"``, ``"Infinity"``, ``"-Infinity"``."""
-    found = _objects(values, t) if values.dtype == object and t is not None else array_json(values)
+    found = _objects(values, t) if values.dtype == object else array_json(values)
     return json.dumps(found, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -60,7 +53,7 @@ def _objects(values: np.ndarray, t: DataType) -> Json:
     return [_objects(row, t) if isinstance(row, np.ndarray) else item_json(row, t) for row in values]
 
 
-def as_csv(values: np.ndarray, t: DataType | None) -> bytes:
+def as_csv(values: np.ndarray, t: DataType) -> bytes:
     """One line for each row, of records one for each with their names at the top.
 
     Raises:
@@ -70,7 +63,7 @@ def as_csv(values: np.ndarray, t: DataType | None) -> bytes:
     write = csv.writer(rows, lineterminator="\n").writerows
     if values.dtype.names is not None:
         write([values.dtype.names])
-        columns = [_texts(np.atleast_1d(values)[name], None) for name in values.dtype.names]
+        columns = [_texts(np.atleast_1d(values)[name], t) for name in values.dtype.names]
         if any(column.ndim != 1 for column in columns):
             raise BadRequest("format=csv has one column for each field: name fields without dimensions of their own")
         write(zip(*columns, strict=True))
@@ -82,10 +75,10 @@ def as_csv(values: np.ndarray, t: DataType | None) -> bytes:
     return rows.getvalue().encode()
 
 
-def _texts(values: np.ndarray, t: DataType | None) -> np.ndarray:
+def _texts(values: np.ndarray, t: DataType) -> np.ndarray:
     """Elements as text, numbers with no more digits than tell them apart."""
     spell: Callable[[object], str] = str
-    if values.dtype == object and t is not None:
+    if values.dtype == object:
         spell = _item_speller(t)
     elif values.dtype.kind == "S":
         spell = _bytes_text
@@ -115,7 +108,7 @@ def _complex_text(value: object) -> str:
     return str(value).strip("()")
 
 
-def as_tiff(values: np.ndarray, _: DataType | None) -> bytes:
+def as_tiff(values: np.ndarray, _: DataType) -> bytes:
     """One page, or one for each index of the first of three axes; uncompressed, little-endian.
 
     Raises:
@@ -128,5 +121,5 @@ def as_tiff(values: np.ndarray, _: DataType | None) -> bytes:
     return tiff(np.ascontiguousarray(values, values.dtype.newbyteorder("<")))
 
 
-WHOLE: dict[str, Callable[[np.ndarray, DataType | None], bytes]] = {"json": as_json, "csv": as_csv, "tiff": as_tiff}
+WHOLE: dict[str, Callable[[np.ndarray, DataType], bytes]] = {"json": as_json, "csv": as_csv, "tiff": as_tiff}
 """Formats that are made of all elements at once."""

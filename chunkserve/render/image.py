@@ -1,4 +1,4 @@
-"""Indices to picture files, values to ``.npy``: the same bytes for the same input, always."""
+"""Indices to picture files: the same bytes for the same input, always."""
 
 import io
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from chunkserve.errors import BadRequest, Unsupported
+from chunkserve.errors import BadRequest
 from chunkserve.render.png import indexed_png, rgba_png
 from chunkserve.render.style import TRANSPARENT, Rgba
 
@@ -56,21 +56,6 @@ def encode(
         pixels = _painted(indices, bad, _opaque(palette), bad_colour)
         return _PAINTED[format](_enlarged(pixels, size, 0))
     return _ENCODERS[format](_enlarged(indices, size, 0), _enlarged(bad, size, fill=True), palette, TRANSPARENT)
-
-
-def npy(values: np.ndarray) -> bytes:
-    """Values as a numpy file: version 1.0, C order, little-endian. Any shape.
-
-    Raises:
-        Unsupported: The values are not of one size each (variable-length text, references).
-    """
-    if values.dtype.hasobject:
-        raise Unsupported("values of variable length have no .npy form")
-    plain = np.asarray(values, values.dtype.newbyteorder("<"), order="C")
-    out = io.BytesIO()
-    np.lib.format.write_array_header_1_0(out, np.lib.format.header_data_from_array_1_0(plain))
-    out.write(plain.tobytes())
-    return out.getvalue()
 
 
 def _enlarged(part: np.ndarray, size: tuple[int, int], fill: int) -> np.ndarray:

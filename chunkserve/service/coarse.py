@@ -4,23 +4,19 @@ In an NXdata group the signal decides: datasets of its shape (errors, further si
 axes, and coordinates along these axes by the same factors. Elsewhere each dataset is on its own.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-import numpy as np
-
-from chunkserve.datatypes import DataType, number_type
 from chunkserve.errors import ChunkserveError, TryAgain
-from chunkserve.grid import Box, whole
+from chunkserve.grid import whole
 from chunkserve.metadata.dimensions import find
 from chunkserve.model import Attribute, Dataset, Group
 from chunkserve.service.coordinates import axis_names, texts
 from chunkserve.service.entities import Entities, Entity
 from chunkserve.service.pyramid import Pyramid
 from chunkserve.service.pyramids import Pyramids, Wish
-from chunkserve.service.selected import Source, source_of
+from chunkserve.service.source import DatasetSource, LevelSource, Source, is_objects
 from chunkserve.service.virtual import OtherFiles, elements_of
+from chunkserve.service.wrapped import Thinned, Unfolded
 
 TEXTURE = 8192
 """Edge of the largest texture that all graphics cards have."""
@@ -41,12 +37,10 @@ class Shown:
     Attributes:
         dataset: Its header, with the shape, type and chunks that are shown.
         source: Its elements.
-        require: Raises if a box of them takes longer than a request may; it is then being made.
     """
 
     dataset: Dataset
     source: Source
-    require: Callable[[Box], None]
 
 
 class Coarse:
@@ -70,9 +64,16 @@ class Coarse:
             found = self._level(entity, signal, depth) or (signal and self._coordinate(entity, signal, depth))
             if found:
                 return found
+        source = self._source(entity)
+        shape = None if entity.found.shape is None else source.shape
+        return Shown(replace(entity.found, shape=shape), source)
+
+    def _source(self, entity: Entity) -> Source:
+        """A dataset as it is."""
+        assert isinstance(entity.found, Dataset)
         elements = elements_of(OtherFiles(self.entities.nodes), entity.file, entity.number, entity.found)
-        shape = None if entity.found.shape is None else elements.shape
-        return Shown(replace(entity.found, shape=shape), source_of(elements), lambda _: None)
+        source = DatasetSource(elements)
+        return Unfolded(source, elements.dims) if is_objects(source) and elements.dims else source
 
     def fitting_level(self, entity: Entity, limit: int) -> int:
         """The finest level of at most ``limit`` bytes that a graphics card can draw, 0 if there is none."""
@@ -111,15 +112,9 @@ class Coarse:
 
     def _shown(self, entity: Entity, pyramid: Pyramid, level: int) -> Shown:
         assert isinstance(entity.found, Dataset)
-        extent = pyramid.plan.extent(level)
-        chunk = tuple(map(min, pyramid.plan.chunk, extent))
-        t = _level_type(entity.found.type, pyramid.dtype)
-        source = Source(
-            entity.node.path, t, extent, chunk, pyramid.dtype, (), objects=False,
-            read=lambda box: pyramid.region(level, box),
-        )  # fmt: skip
-        dataset = replace(entity.found, type=t, shape=extent, chunks=chunk, filters=())
-        return Shown(dataset, source, lambda box: self.pyramids.require(pyramid, level, box))
+        source = LevelSource(self.pyramids, pyramid, level)
+        chunks = tuple(map(min, source.unit, source.shape))
+        return Shown(replace(entity.found, type=source.type, shape=source.shape, chunks=chunks, filters=()), source)
 
     def _reaching(self, entity: Entity, wish: Wish, level: int) -> Pyramid | None:
         pyramid = self._pyramid(entity, wish)
@@ -148,11 +143,10 @@ class Coarse:
         for axis, name in axis_names(signal.node, len(extents), ()):
             n, f = extents[axis], factors[axis]
             if name.encode() == entity.name and length[0] in (n, n + 1) and f > 1:
-                elements = elements_of(OtherFiles(self.entities.nodes), entity.file, entity.number, entity.found)
                 averaged = length[0] == n and depth.wish.method != "stride"
-                source = thinned(source_of(elements), f, averaged=averaged, edges=length[0] == n + 1)
+                source = Thinned(self._source(entity), f, averaged=averaged, edges=length[0] == n + 1)
                 dataset = replace(entity.found, type=source.type, shape=source.shape, chunks=(), filters=())
-                return Shown(dataset, source, lambda _: None)
+                return Shown(dataset, source)
         return None
 
     def _signal(self, entity: Entity) -> Entity | None:
@@ -163,7 +157,7 @@ class Coarse:
         group = file.structure().get(number)
         chain = entity.chain[:-1]
         files = tuple(dict.fromkeys((*(f for f, _ in chain), file)))
-        return self._signal_of(Entity(b"", None, group, file, number, chain, files))
+        return self._signal_of(Entity(file, number, group, chain=chain, files=files))
 
     def _signal_of(self, group: Entity) -> Entity | None:
         if not isinstance(group.found, Group) or texts(group.found.attributes, b"NX_class") != ("NXdata",):
@@ -191,38 +185,3 @@ def _is_signal(attribute: Attribute | None) -> bool:
     if attribute.type.cls == "integer" and isinstance(attribute.data, bytes):
         return int.from_bytes(attribute.data, "big" if attribute.type.order == ">" else "little") == 1
     return texts((attribute,), attribute.name) == ("1",)
-
-
-def _level_type(t: DataType, dtype: np.dtype[Any]) -> DataType:
-    """The type of a level: enumerations keep theirs, numbers are little-endian, complex ones magnitudes."""
-    if t.cls == "enum" and t.inner.standard:
-        return replace(t, order="<", base=replace(t.inner, order="<"))
-    return number_type(dtype)
-
-
-def thinned(source: Source, factor: int, *, averaged: bool, edges: bool) -> Source:
-    """Coordinates for every ``factor`` elements.
-
-    Args:
-        source: Coordinates, of one dimension.
-        factor: Elements in one.
-        averaged: Give the middle of those that exist, else the first.
-        edges: They are those of edges; the last edge stays.
-    """
-    n = source.shape[0]
-    count = -(-(n - 1) // factor) + 1 if edges else -(-n // factor)
-    averaged = averaged and not source.objects and not source.dims and source.dtype.kind in "iuf"
-    dtype = source.dtype if not averaged or source.dtype.kind == "f" else np.dtype("<f8")
-
-    def read(box: Box) -> np.ndarray:
-        firsts = np.minimum(np.arange(box.start[0], box.stop[0]) * factor, n - 1)
-        start, stop = int(firsts[0]), int(firsts[-1]) + 1
-        if not averaged:
-            return source.read(Box((start,), (stop,))).take(firsts - start, 0)
-        stop = min(stop - 1 + factor, n)
-        totals = np.add.reduceat(source.read(Box((start,), (stop,))).astype(np.float64), firsts - start)
-        means: np.ndarray = totals / np.diff(np.append(firsts, stop))
-        return means.astype(dtype)
-
-    t = source.type if dtype == source.dtype else number_type(dtype)
-    return Source(source.path, t, (count,), (count,), dtype, source.dims, source.objects, read)

@@ -17,7 +17,7 @@ from chunkserve import wire
 from chunkserve.chunkindex import ChunkRef
 from chunkserve.codecs.decode import decode, decodes
 from chunkserve.codecs.rehead import Pipeline
-from chunkserve.datatypes import has_objects, is_exact, numpy_dtype
+from chunkserve.datatypes import has_objects, is_exact, numpy_dtype, opaque
 from chunkserve.errors import (
     ChunkserveError,
     Corrupt,
@@ -31,7 +31,7 @@ from chunkserve.errors import (
 )
 from chunkserve.grid import Box, Shape, chunk_box, covering, grid_shape, number, whole
 from chunkserve.metadata.mappings import Layout, Piece, cut
-from chunkserve.metadata.present import pipeline_of
+from chunkserve.metadata.present import missing_filter, pipeline_of
 from chunkserve.model import Dataset
 from chunkserve.service.hdffile import HdfFile
 from chunkserve.sources.localfile import WouldBlock
@@ -105,6 +105,8 @@ class Elements:
             raise TooLarge(f"{self.path}: a region", size, limit, "max_chunk")
         if not box.size:
             return np.zeros(box.shape + self.dims, self.dtype)
+        if self._missing:
+            raise Unsupported(f"{self.path}: {self._missing}")
         if not wait and not self.at_hand:
             raise WouldBlock
         values = _LAYOUTS[self.dataset.layout](self, box, wait)
@@ -127,6 +129,11 @@ class Elements:
         return dataset.layout == "contiguous" or (dataset.layout == "chunked" and decodes(dataset.filters))
 
     @cached_property
+    def _missing(self) -> str:
+        """The filter that nobody here has, if there is one."""
+        return missing_filter(self.dataset)
+
+    @cached_property
     def layout(self) -> Layout:
         """The mappings of a virtual dataset."""
         return self.sources.layout(self.file, self.dataset)
@@ -145,7 +152,7 @@ class Elements:
     def empty(self, shape: Shape) -> np.ndarray:
         """An array of fill values."""
         out = np.empty(shape + self.dims, self.dtype)
-        out[...] = self.fill()
+        opaque(out)[...] = opaque(self.fill())
         return out
 
     def files(self, box: Box) -> set[HdfFile]:
@@ -343,12 +350,12 @@ def _decoded(e: Elements, box: Box, pipeline: Pipeline, wait: bool) -> np.ndarra
         part = here.clip(box)
         assert part is not None
         if stored is None:
-            out[part.slices(box.start)] = e.fill()
+            opaque(out)[part.slices(box.start)] = opaque(e.fill())
             continue
         values = np.frombuffer(e.decode(position, *stored, pipeline), e.dtype).reshape(shape + e.dims)
         if part == box == here:
             return values  # it is the whole chunk
-        out[part.slices(box.start)] = values[part.slices(here.start)]
+        opaque(out)[part.slices(box.start)] = opaque(values)[part.slices(here.start)]
     return out
 
 
@@ -431,8 +438,11 @@ def _virtual(e: Elements, box: Box, _: bool) -> np.ndarray:
     out = e.empty(box.shape)
     for piece in e.pieces(box):
         part = out[piece.target]
-        values = e.source(piece).read(piece.box)[piece.source]
-        out[piece.target] = values.reshape(part.shape).astype(e.dtype, copy=False)
+        values = e.source(piece).read(piece.box)[piece.source].reshape(part.shape)
+        if values.dtype == e.dtype:
+            opaque(out)[piece.target] = opaque(values)
+        else:
+            out[piece.target] = values
     return out
 
 

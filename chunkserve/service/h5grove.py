@@ -6,7 +6,7 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,17 +15,19 @@ from chunkserve.datatypes import numpy_dtype
 from chunkserve.errors import BadRequest, NotFound, TooLarge
 from chunkserve.metadata import h5grove as words
 from chunkserve.metadata.h5grove_query import Query, parse_selection
-from chunkserve.metadata.h5grove_values import dumps, elements_json
+from chunkserve.metadata.h5grove_values import dumps, elements_csv, elements_json
 from chunkserve.model import Broken, Dataset, Group, NamedType
-from chunkserve.render.table import csv, npy_head, tiff
-from chunkserve.selection import bounding, parse
+from chunkserve.render.npy import npy_header
+from chunkserve.render.tiff import tiff
+from chunkserve.selection import parse
 from chunkserve.service.blob import Piece
 from chunkserve.service.coarse import Coarse, Depth, Shown
 from chunkserve.service.entities import Entities, Entity
 from chunkserve.service.hdffile import HdfFile
 from chunkserve.service.nodes import Nodes
 from chunkserve.service.pyramids import Pyramids, Wish
-from chunkserve.service.selected import BLOCK_BYTES, Selected, SelectedBytes, source_of_values
+from chunkserve.service.selected import ROW_BYTES, Selected, SelectedBytes, converted
+from chunkserve.service.source import ArraySource, is_objects
 from chunkserve.service.summary import summarise
 from chunkserve.sources.localfile import WouldBlock
 
@@ -125,7 +127,7 @@ class H5grove:
             link = words.described_link(found.link)
             raise Missing(f"Cannot resolve {link} at {_printable(query.path)} of {file.name.rsplit('/', 1)[-1]}")
         if query.resolve == "none" and found.link is not None and found.link.kind != "hard":
-            return Entity(found.name, found.link, None, found.file, -1, found.chain, found.files)
+            return replace(found, found=None, number=-1)
         return found
 
     def _dataset(self, query: Query, file: HdfFile) -> tuple[Entity, Shown]:
@@ -208,7 +210,7 @@ class H5grove:
         entity, shown = self._dataset(query, file)
         selected = self._selected(query, entity, shown, self.limit, "what statistics are of")
         source = selected.source
-        if shown.dataset.shape is None or source.objects or source.dtype.kind not in "biuf":
+        if shown.dataset.shape is None or is_objects(source) or source.dtype.kind not in "biuf":
             raise BadRequest(f"{source.path} has no statistics: it does not hold real numbers")
         found = summarise(selected.blocks())
         number = float if source.dtype.kind == "f" else int
@@ -235,7 +237,7 @@ class H5grove:
         if query.format in ("bin", "npy"):
             return _binary(query, selected, dtype)
         values = selected.all()
-        if not selected.source.objects:
+        if not is_objects(selected.source):
             values = values.astype(dtype, copy=False)
         return _ENCODERS[query.format](_flat(query, values), selected)
 
@@ -251,8 +253,7 @@ class H5grove:
         if selected.nbytes > limit:
             setting = "max_slice" if limit == self.limit else ""
             raise TooLarge(what, selected.nbytes, limit, setting, self._advice(query, entity, limit))
-        if selection.size:
-            shown.require(bounding(selection.indices))
+        selected.prepare()
         return _one_sequence(selected) if selected.source.type.cls == "vlen" and not selected.shape else selected
 
     def _advice(self, query: Query, entity: Entity, limit: int) -> str:
@@ -284,7 +285,7 @@ def _json(values: np.ndarray, selected: Selected) -> Body:
 def _csv(values: np.ndarray, selected: Selected) -> Body:
     if values.ndim > 2:
         raise BadRequest(f"CSV has rows and columns, {selected.source.path} {values.ndim} dimensions; select less")
-    return Body((csv(values),), CSV, "data.csv")
+    return Body((elements_csv(values),), CSV, "data.csv")
 
 
 def _tiff(values: np.ndarray, selected: Selected) -> Body:
@@ -301,8 +302,8 @@ _LIMITS = {"json": TEXT_BYTES, "csv": TEXT_BYTES, "tiff": PICTURE_BYTES}
 def _binary(query: Query, selected: Selected, dtype: np.dtype[Any]) -> Body:
     """Bytes in C order: small ones made now, others while they are sent."""
     data: Piece
-    if selected.nbytes <= BLOCK_BYTES:
-        data = selected.all().astype(dtype, copy=False).tobytes()
+    if selected.nbytes <= ROW_BYTES:
+        data = converted(selected.all(), dtype).tobytes()
     else:
         data = SelectedBytes(selected, dtype)
     if query.format == "bin":
@@ -310,7 +311,7 @@ def _binary(query: Query, selected: Selected, dtype: np.dtype[Any]) -> Body:
     shape = selected.shape
     if query.flatten and shape:
         shape = (selected.nbytes // selected.source.dtype.itemsize,)
-    return Body((npy_head(dtype, shape), data), BYTES, "data.npy")
+    return Body((npy_header(np.lib.format.dtype_to_descr(dtype), shape), data), BYTES, "data.npy")
 
 
 def _one_sequence(selected: Selected) -> Selected:
@@ -319,7 +320,7 @@ def _one_sequence(selected: Selected) -> Selected:
     if t.cls not in ("integer", "float"):
         return selected
     values = np.array(selected.all()[()], numpy_dtype(t))
-    return Selected(source_of_values(source, t, values), parse("", values.shape))
+    return Selected(ArraySource(source.path, t, values), parse("", values.shape))
 
 
 def _flat(query: Query, values: np.ndarray) -> np.ndarray:
@@ -360,7 +361,7 @@ def _check_format(query: Query, selected: Selected) -> None:
     if query.format == "json":
         return
     if query.format == "bin":
-        if selected.source.objects:
+        if is_objects(selected.source):
             raise BadRequest(f"{selected.source.path} has no bytes of its own to send; ask for format=json")
         return
     if not _is_numeric(selected):
@@ -374,7 +375,7 @@ def _check_format(query: Query, selected: Selected) -> None:
 
 
 def _is_numeric(selected: Selected) -> bool:
-    return not selected.source.objects and selected.source.dtype.kind in "biufcm"
+    return not is_objects(selected.source) and selected.source.dtype.kind in "biufcm"
 
 
 # --------------------------------------------------------------------- helpers

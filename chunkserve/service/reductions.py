@@ -12,10 +12,11 @@ from chunkserve.errors import BadRequest, TooLarge, Unsupported
 from chunkserve.grid import Shape, chunk_box, covering, row_chunk, whole
 from chunkserve.model import Dataset
 from chunkserve.pyramid.reduction import Partial, Reduction, Task, reduce_block
-from chunkserve.selection import Part, bounding, parse, split
-from chunkserve.service.nodes import Node
+from chunkserve.selection import Part, split
+from chunkserve.service.picked import TOUCHED_BYTES, pick, touched_bytes
 from chunkserve.service.pyramids import Pyramids, Wish
-from chunkserve.service.slices import TOUCHED_BYTES, LevelSource, Source, gather, touched_bytes
+from chunkserve.service.slices import Subject
+from chunkserve.service.source import LevelSource, Source
 from chunkserve.service.validity import Validity, validity_of
 
 WIDE = 8
@@ -76,11 +77,11 @@ class Reduced:
 class Work:
     """A reduction, as jobs for several threads."""
 
-    def __init__(self, source: Source, asked: Asked, validity: Validity | None, most: int) -> None:
+    def __init__(self, subject: Subject, asked: Asked, validity: Validity | None, most: int) -> None:
         """Plan a reduction.
 
         Args:
-            source: Of what.
+            subject: Of what.
             asked: What is asked for.
             validity: What is left out, if anything is.
             most: Bytes of chunks that may be decoded (setting ``max_reduce_bytes``).
@@ -89,16 +90,18 @@ class Work:
             BadRequest: It cannot be had of these elements.
             TooLarge: More would have to be decoded than may be.
         """
-        if source.shape is None:
+        if subject.null:
             raise BadRequest("the dataset has a null dataspace: there is nothing to reduce")
-        self.source, self.asked, self.validity = source, asked, validity
-        self.selection = parse(asked.sel, source.shape)
+        self.subject, self.asked, self.validity = subject, asked, validity
+        self.source = source = subject.source
+        self.selected = subject.select(asked.sel)
+        self.selection = self.selected.selection
         dtype = number_dtype(source, asked)
         axes = _reduced(asked.axes, len(source.shape)) | self.selection.dropped
         shape = tuple(map(len, self.selection.indices))
         edges = asked.range if asked.range is not None or self.selection.size else (0, 1)  # as numpy, of nothing
         self.task = Task(asked.operations, dtype, shape, tuple(sorted(axes)), asked.bins, edges)
-        self.parts = split(self.selection, source.unit, (WIDE, source.itemsize[1]), (PIECE_BYTES, TOUCHED_BYTES))
+        self.parts = split(self.selection, source.unit, (WIDE, source.weights[1]), (PIECE_BYTES, TOUCHED_BYTES))
         self._check(most)
 
     def _check(self, most: int) -> None:
@@ -115,15 +118,6 @@ class Work:
         if nbytes > most:
             advice = "ask for a level, or for parts with sel="
             raise TooLarge("what has to be decoded", nbytes, most, "max_reduce_bytes", advice)
-
-    def prepare(self) -> None:
-        """Make sure that all of it can be read.
-
-        Raises:
-            Building: It is a level that is being made.
-        """
-        if self.selection.size:
-            self.source.prepare(bounding(self.selection.indices))
 
     @property
     def shape(self) -> Shape:
@@ -186,7 +180,7 @@ class Work:
 
     def _reduce(self, task: Task, part: Part) -> Iterator[tuple[Partial, Shape]]:
         """What is known of a part, piece by piece, and where the pieces begin in the selection."""
-        values = gather(self.source, part.indices).astype(task.dtype, copy=False)
+        values = pick(self.source, part.indices).astype(task.dtype, copy=False)
         valid = self._valid(values, part)
         for position in covering(whole(values.shape), chunk := row_chunk(values.shape, WIDE, PIECE_BYTES)):
             box = chunk_box(position, chunk).clip(whole(values.shape))
@@ -232,9 +226,8 @@ def number_dtype(source: Source, asked: Asked) -> np.dtype[Any]:
     Raises:
         BadRequest: They are no numbers, or not such as an operation takes.
     """
-    descr = source.type["dtype"]
-    dtype = np.dtype(descr if isinstance(descr, str) else "V1")
-    if source.type["class"] == "array" or dtype.kind not in "biufc":
+    dtype = source.dtype
+    if source.dims or dtype.kind not in "biufc":
         raise BadRequest("only numbers can be reduced; of a compound, name a field= that is one")
     for name in asked.operations:
         if dtype.kind not in KINDS.get(name, "biufc"):
@@ -268,27 +261,27 @@ def _countable(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.uint8) if dtype.kind == "b" else dtype
 
 
-def left_out(pyramids: Pyramids, source: Source, node: Node, asked: Asked) -> Validity | None:
-    """What is no measurement among the elements of a source, if that is not to count.
+def left_out(pyramids: Pyramids, subject: Subject, asked: Asked) -> Validity | None:
+    """What is no measurement among the elements of a subject, if that is not to count.
 
     Raises:
         BadRequest: They are no numbers, or not such as an operation takes.
     """
-    dtype = number_dtype(source, asked)
+    dtype = number_dtype(subject.source, asked)
     if not asked.valid:
         return None
-    if isinstance(source, LevelSource):
-        return source.pyramid.validity
-    return validity_of(node, pyramids.context.nodes, dtype, pyramids.settings.sentinel)
+    if isinstance(subject.source, LevelSource):
+        return subject.source.pyramid.validity
+    return validity_of(subject.node, pyramids.context.nodes, dtype, pyramids.settings.sentinel)
 
 
-def known_extremes(pyramids: Pyramids, node: Node, work: Work) -> Reduced | None:
+def known_extremes(pyramids: Pyramids, work: Work) -> Reduced | None:
     """The extremes of a whole dataset, if the blocks of its pyramid that are kept have seen all of it."""
-    asked, task = work.asked, work.task
+    asked, task, node = work.asked, work.task, work.subject.node
     if not EXTREMES.issuperset(asked.operations) or work.axes or isinstance(work.source, LevelSource):
         return None
     assert isinstance(node.object, Dataset)
-    if work.selection.indices != tuple(map(range, work.source.shape or ())) or node.object.type.cls == "compound":
+    if work.selection.indices != tuple(map(range, work.source.shape)) or node.object.type.cls == "compound":
         return None
     try:
         pyramid = pyramids.find(node, Wish())

@@ -23,14 +23,14 @@ from chunkserve.service.chunks import Chunks
 from chunkserve.service.closure import Closure, closure_of
 from chunkserve.service.described import Described, described
 from chunkserve.service.documents import Documents, Made
+from chunkserve.service.entities import Entities, Entity
 from chunkserve.service.files import Files
 from chunkserve.service.hdffile import HdfFile, Tools
 from chunkserve.service.images import Images
 from chunkserve.service.nodes import Node, Nodes, is_hidden, named_links
-from chunkserve.service.objects import Found, find_object
 from chunkserve.service.pyramids import Pyramids
 from chunkserve.service.references import references
-from chunkserve.service.slices import Slices
+from chunkserve.service.slices import Slices, Subject, Wanted
 from chunkserve.service.tiles import Tiles
 from chunkserve.service.zarrarray import Context, ZarrArray
 from chunkserve.settings import Settings, clean_environment
@@ -169,8 +169,7 @@ class Store:
         except NotFound as error:
             raise ForeignChunk("/".join(path)) from error
         file = chunks.array.node.files[0]
-        if pinned:
-            self._check_pin(file, pinned, path, wait=wait)
+        self._check_pin(file, pinned, path, wait=wait)
         grid = chunks.presentation.grid
         if not in_grid(position, grid, zarr_format):
             raise ForeignChunk("/".join(path))
@@ -212,13 +211,29 @@ class Store:
         file, rest = self.files.find(path)
         return self.nodes.find(file, rest)
 
-    def object(self, path: tuple[str, ...]) -> Found:
+    def object(self, path: tuple[str, ...]) -> Entity:
         """The object at a path, file included, by the names that HDF5 has.
 
         Raises:
             NotFound: There is none.
         """
-        return find_object(self.nodes, self.files, path)
+        return Entities(self.nodes).at(path)
+
+    def subject(self, path: tuple[str, ...], wanted: Wanted, *, wait: bool) -> Subject:
+        """What is to be sliced or reduced: the dataset at a path, by the names that HDF5 has, or a level of it.
+
+        Raises:
+            WouldBlock: Not ``wait``, and it is not at hand.
+            NotFound: There is no such dataset or level.
+            BadRequest: There is no such field or view.
+            Unsupported: It has no levels, or cannot be read.
+        """
+        found = self.slices.known(path, wanted)
+        if found is None:
+            if not wait:
+                raise WouldBlock
+            found = self.slices.find(path, self.object(path).node, wanted)
+        return found
 
     def described(self, path: tuple[str, ...], depth: int, *, as_json: bool, wait: bool) -> Described:
         """What is at a path, and below it ``depth`` groups deep, as a message (docs/slices.md).
@@ -235,7 +250,7 @@ class Store:
             raise WouldBlock
         found = self.object(path)
         version = self.version(found.files[0], wait=wait)
-        made = described(self.nodes, found, depth, version, as_json=as_json)
+        made = described(Entities(self.nodes), found, depth, version, as_json=as_json)
         if version:
             self._told.put(name, made, len(made.data) + 500)
         return made
@@ -249,8 +264,7 @@ class Store:
             made = self.tools.flight.run(name, lambda: self._make_document(zarr_format, key))
             if not any(file.live for file in made.files):
                 self._made.put(name, made, len(made.data) + 500)
-        if pinned:
-            self._check_pin(made.files[0], pinned, key.path, wait=wait)
+        self._check_pin(made.files[0], pinned, key.path, wait=wait)
         closure = self.closure(made.files[0], wait=wait)
         return Answer(blob_of(made.data), made.etag, closure.version if closure is not None else "", json=True)
 
@@ -272,14 +286,13 @@ class Store:
         """Look whether a pinned version of a file, and of all that it draws from, is the current one.
 
         Raises:
-            Gone: It is not.
+            Gone: It is not. An empty ``pinned`` always is.
             WouldBlock: Not ``wait``, and it is not at hand.
         """
         self._check_pin(file, pinned, (file.name,), wait=wait)
 
     def _check_pin(self, file: HdfFile, pinned: str, path: tuple[str, ...], *, wait: bool) -> None:
-        closure = self.closure(file, wait=wait)
-        if closure is None or closure.version != pinned:
+        if pinned and self.version(file, wait=wait) != pinned:
             raise Gone(pinned, "/".join(path))
 
     def version(self, file: HdfFile, *, wait: bool) -> str:

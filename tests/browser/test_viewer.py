@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.browser.conftest import Pages, Visit
 from tests.browser.look import BUILT, WHY_NOT, Canvas, axe, query
@@ -31,6 +32,12 @@ TABLE = np.array([(i, i / 3, f"row {i}".encode()) for i in range(500)], [("n", "
 
 def image() -> np.ndarray:
     return np.add.outer(np.arange(60.0), np.arange(80.0) * 2)
+
+
+def cube() -> np.ndarray:
+    """Spectra of counts with a line at channel 120, stronger to the right."""
+    line = np.exp(-(((np.arange(200) - 120) / 4) ** 2)) * 100
+    return (5 + line * np.add.outer(np.arange(20), np.arange(30) * 2.0)[..., None] / 70).astype("u4")
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +63,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         file.create_dataset("records", data=TABLE)
         file.create_dataset("big", (9000, 300), "f4", chunks=(500, 300), fillvalue=2)
         file["link"] = h5py.SoftLink("/nowhere")
+        fluorescence = file.create_group("fluorescence")
+        fluorescence.attrs.update({"NX_class": "NXdata", "signal": "data", "axes": ["y", "x", "energy"]})
+        fluorescence["data"] = cube()
+        fluorescence["data"].attrs["interpretation"] = "spectrum"
+        fluorescence["energy"] = 1 + 0.01 * np.arange(200)
+        fluorescence["energy"].attrs["units"] = "keV"
     server = Server((str(folder),), {"settle": 0, "workers": 1})
     yield Site(server.url, folder, server.process.pid)
     assert server.stop() == ""
@@ -77,9 +90,11 @@ def page(visit: Visit) -> Iterator[Any]:
 def test_folders_files_and_trees_lead_to_the_default_plot(lab: Site, visit: Visit, page: Any, artefacts: Path) -> None:
     page.goto(lab.url)
     page.get_by_role("link", name="runs").click()
+    page.wait_for_selector("text=run_000.nxs")
     assert page.locator(".entry").count() >= 20
     page.screenshot(path=artefacts / "browse-folder.png")
     page.get_by_label("Filter names").fill("nxs 017")
+    page.wait_for_function("() => document.querySelectorAll('.entry').length === 1")
     assert page.locator(".entry").all_inner_texts()[0].startswith("run_017.nxs")
     assert page.locator(".entry").count() == 1
     page.keyboard.press("ArrowDown")
@@ -218,6 +233,30 @@ def test_h5web_is_given_a_level_of_what_no_texture_holds(lab: Site, visit: Visit
     assert visit.asked("file=other.h5%3Blevel%3D1")
     page.get_by_role("button", name="Deep view, every pixel").click()
     assert Canvas(page).wait() >= 0
+
+
+def test_a_band_drawn_on_the_summed_spectrum_becomes_a_map(lab: Site, page: Any, artefacts: Path) -> None:
+    page.goto(f"{lab.url}/view/other.h5/fluorescence")
+    page.wait_for_selector("[data-testid=map][data-state=there] canvas")
+    page.wait_for_timeout(500)
+    page.screenshot(path=artefacts / "map.png")
+    box = page.locator("[data-testid=spectrum] canvas").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.55, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.65, box["y"] + 40, steps=6)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    page.wait_for_selector("[data-testid=map][data-state=there]")
+    first, stop = (int(n) for n in query(page.url)["band"].split(","))
+    assert abs(first - 110) <= 2
+    assert abs(stop - 131) <= 2
+    want = cube()[:, :, first:stop].sum(axis=2)
+    with page.expect_download() as told:
+        page.get_by_role("button", name="csv").click()
+    np.testing.assert_array_equal(np.loadtxt(told.value.path(), delimiter=","), want)
+    with page.expect_download() as told:
+        page.get_by_role("button", name="tiff").click()
+    np.testing.assert_array_equal(np.asarray(Image.open(told.value.path())), want.astype("f4"))
 
 
 # ------------------------------------------------------------------ ways on

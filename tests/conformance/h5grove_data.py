@@ -77,7 +77,9 @@ def _write_records(group: h5py.Group) -> None:
     nested = np.zeros(3, [("id", ">i2"), ("where", inner), ("matrix", "<f8", (2, 2))])
     nested["where"]["x"], nested["matrix"] = 1 / 3, np.arange(4).reshape(2, 2)
     group["nested"] = nested
-    group["aligned"] = np.zeros(2, np.dtype([("a", "u1"), ("b", "<f8")], align=True))
+    aligned = np.dtype([("a", "u1"), ("b", "<f8")], align=True)
+    group["aligned"] = np.arange(6 * aligned.itemsize, dtype="u1").view(aligned)  # something between the fields
+    group.create_dataset("aligned_chunks", data=group["aligned"][...], chunks=(4,))
     mixed = np.zeros(2, [("text", h5py.string_dtype()), ("n", "<i8"), ("ratio", "<f4")])
     mixed["text"], mixed["ratio"] = ["ä", "b"], [0.5, 0.25]
     group["mixed"] = mixed

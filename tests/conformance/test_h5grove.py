@@ -113,17 +113,6 @@ def is_long_double(case: Case) -> bool:
     return has_dtype(case, "f") and case.object.dtype.itemsize == 16
 
 
-def is_padded(case: Case) -> bool:
-    return has_dtype(case, "V") and case.object.dtype.names is not None and case.format == "bin"
-
-
-def same_but_padding(case: Case) -> bool:
-    """All fields of all records are equal."""
-    dtype = case.object.dtype
-    mine, other = np.frombuffer(case.ours.body, dtype), np.frombuffer(case.theirs.body, dtype)
-    return all(mine[name].tobytes() == other[name].tobytes() for name in dtype.names)
-
-
 def same_but_limits(case: Case) -> bool:
     """All but _FillValue, valid_min and valid_max."""
 
@@ -167,9 +156,6 @@ DIFFERENT: dict[str, Callable[[Case], bool]] = {
     "long double as double": lambda c: (
         c.statuses == (200, 200) and c.endpoint == "data" and c.format in ("bin", "npy") and is_long_double(c)
         and (c.format == "bin" or np.array_equal(load(c.theirs).astype("f8"), load(c.ours), equal_nan=True))
-    ),
-    "padding of records is the file's": lambda c: (
-        c.statuses == (200, 200) and c.endpoint == "data" and is_padded(c) and same_but_padding(c)
     ),
     "limits of netCDF as finite scalars": lambda c: (
         c.statuses == (200, 200) and c.endpoint in ("meta", "attr") and same_but_limits(c)

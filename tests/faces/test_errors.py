@@ -204,6 +204,13 @@ def test_a_dataset_with_an_unknown_filter_is_refused_by_the_number_of_the_filter
         assert str(UNKNOWN_FILTER) in str(problem(reply)["detail"])
 
 
+@pytest.mark.parametrize("path", ["/slice/strange.h5/strange?sel=0", "/reduce/strange.h5/strange?op=sum"])
+def test_elements_behind_an_unknown_filter_are_refused_likewise(site: Site, path: str) -> None:
+    reply = site.ask(path)
+    assert reply.status == 501
+    assert str(UNKNOWN_FILTER) in str(problem(reply)["detail"])
+
+
 def test_an_unknown_filter_leaves_the_neighbours_alone(site: Site) -> None:
     document = json.loads(site.ask("/zarr/strange.h5/zarr.json").body)
     listed = document["consolidated_metadata"]["metadata"]

@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import hdf5plugin
 import msgpack
+import numcodecs.blosc
 import numpy as np
 import pytest
 import tifffile
@@ -64,6 +65,11 @@ def write(path: Path) -> None:
         file.create_dataset("types/array", data=np.arange(48).reshape(4, 12), dtype="i8")
         inner = file.create_dataset("types/subarray", (5,), np.dtype(("<f4", (2, 3))), chunks=(2,))
         inner[...] = np.arange(30, dtype="f4").reshape(5, 2, 3)
+        write_arrays_of_arrays(file)
+        file.create_dataset("aligned", data=ALIGNED, chunks=(30,))
+        labels = np.repeat(np.arange(4), 1200 * 300).reshape(1200, 1200).astype("u2")
+        members = {"none": 0, "cell": 1, "wall": 2, "edge": 3}
+        file.create_dataset("labels", data=labels, dtype=h5py.enum_dtype(members, "u2"), chunks=(300, 300))
         file["types/opaque"] = np.array([b"\x01\x02", b"\x03\x00"], "V2")
         file["types/time"] = np.array([1, 2**40], "<M8[us]").astype(h5py.opaque_dtype("<M8[us]"))
         references = file.create_dataset("types/reference", (2, 2), h5py.ref_dtype)
@@ -90,6 +96,18 @@ def write(path: Path) -> None:
         file["frames"].dims[0].label = "frame"
     with h5py.File(path.with_name("other.h5"), "w") as file:
         file["x"] = np.arange(12).reshape(3, 4)
+
+
+ALIGNED = np.frombuffer(RNG.bytes(16 * 3000), np.dtype([("a", "u1"), ("b", "<i8")], align=True))
+"""Records with something between their fields."""
+
+
+def write_arrays_of_arrays(file: h5py.File) -> None:
+    """A dataset whose elements are three arrays of two numbers, which h5py cannot create but by hand."""
+    inner = h5py.h5t.array_create(h5py.h5t.IEEE_F32LE, (2,))
+    space = h5py.h5s.create_simple((4,))
+    dataset = h5py.h5d.create(file.id, b"types/arrays", h5py.h5t.array_create(inner, (3,)), space)
+    dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.arange(24, dtype="<f4"), dataset.get_type())
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +195,29 @@ def test_array_types_add_their_dimensions(here: Site, file: h5py.File) -> None:
     np.testing.assert_array_equal(assembled(reply), file["types/subarray"][1:4])
 
 
+def test_arrays_of_arrays_are_arrays_of_more_dimensions(here: Site) -> None:
+    expected = np.arange(24, dtype="<f4").reshape(4, 3, 2)
+    np.testing.assert_array_equal(sliced(here, "types/arrays"), expected)
+    file = here.ask("/slice/run.h5/types/arrays?format=npy&sel=::2").body
+    np.testing.assert_array_equal(np.load(io.BytesIO(file)), expected[::2])
+
+
+@pytest.mark.parametrize("sel", ["", "7", "3:500", "::5", "::700"])
+@pytest.mark.parametrize("path", ["/slice/run.h5/aligned?format=npy&sel=", "/h5grove/data?file=run.h5&path=/aligned"])
+def test_what_is_between_fields_is_the_files_and_not_of_our_memory(here: Site, path: str, sel: str) -> None:
+    if "h5grove" in path:
+        path += "&format=bin" + ("&selection=" if sel else "")
+    body = here.ask(path + sel).body
+    assert body.endswith(ALIGNED[as_numpy(sel)].tobytes())
+
+
+def test_what_is_between_fields_is_kept_in_messages(here: Site) -> None:
+    _, *blocks, _ = unpacked(here.ask("/slice/run.h5/aligned?sel=::2").body)
+    data = [numcodecs.blosc.decompress(each["data"]) for each in blocks if each["codec"] == "blosc"]
+    data += [each["data"] for each in blocks if each["codec"] == "raw"]
+    assert b"".join(data) == ALIGNED[::2].tobytes()
+
+
 def test_records_come_whole_or_by_field(here: Site, file: h5py.File) -> None:
     whole = sliced(here, "table", sel="20:70:3")
     assert whole.dtype == file["table"].dtype
@@ -242,6 +283,9 @@ def test_a_level_is_sliced_like_a_dataset(here: Site) -> None:
     largest = np.arange(2_000_000, dtype="f8").reshape(500, 2, 1000, 2).max((1, 3))
     np.testing.assert_array_equal(sliced(here, "wide", level="1", method="max"), largest)
     assert here.ask("/slice/run.h5/wide?level=9").status == 404
+    labels = unpacked(here.ask("/slice/run.h5/labels?level=1").body)
+    assert labels[0]["type"]["members"] == {"none": 0, "cell": 1, "wall": 2, "edge": 3}
+    np.testing.assert_array_equal(assembled(labels)[:, 0], np.repeat(np.arange(4), 150))
     assert here.ask("/slice/run.h5/types/text?level=1").status == 501
     assert here.ask("/slice/run.h5/table?level=1&field=i").status == 400
 

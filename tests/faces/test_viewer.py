@@ -94,6 +94,8 @@ def test_where_it_is_not_built_the_front_page_says_so_and_lists_the_roots(tmp_pa
     assert "npm run build" in page
     assert '<a href="../../zarr/">' in page
     assert "http://lab:1/zarr/FILE" in page
+    quoted = body(get(viewer, "/", host='"><script>alert(1)</script>'))
+    assert b"<script>" not in quoted
 
 
 @pytest.mark.skipif(

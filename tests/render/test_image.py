@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from chunkserve.errors import BadRequest, Unsupported
-from chunkserve.render.image import MEDIA, encode, npy
+from chunkserve.render.image import MEDIA, encode
+from chunkserve.render.npy import npy
 from chunkserve.render.palette import palette
 
 PICTURES = ("png", "webp", "jpg")

@@ -13,6 +13,7 @@ import { TITLES, type ViewName, viewsOf } from "./views";
 const loadImageView = () => import("../image/ImageView");
 const ImageView = lazy(loadImageView);
 const LineView = lazy(() => import("../line/LineView"));
+const MapView = lazy(() => import("../map/MapView"));
 const TableView = lazy(() => import("../table/TableView"));
 const H5WebView = lazy(() => import("../h5web/H5WebView"));
 
@@ -93,6 +94,7 @@ function View({ view, file, inside, shown }: { view: ViewName; file: readonly st
   if (view === "details" || !plot) return <Details node={meta.node} path={inside} file={file} />;
   const props: ViewProps = { file, path: plot.path, dataset: plot.dataset, label: labelOf(plot.path, plot.dataset) };
   const key = `${file.join("/")}:${plot.path}`;
+  if (view === "map") return <MapView key={key} {...props} />;
   if (view === "image") return <ImageView key={key} {...props} />;
   if (view === "line") return <LineView key={key} {...props} />;
   return <TableView key={key} {...props} />;

@@ -26,6 +26,8 @@ describe("views", () => {
     expect(viewsOf(dataset([10, 20, 30]))[0]).toBe("image");
     expect(viewsOf(dataset([5000]))[0]).toBe("line");
     expect(viewsOf(dataset([5000, 2]))[0]).toBe("line");
+    const cube = { ...dataset([9, 9, 900]), attributes: { interpretation: text("spectrum") } };
+    expect(viewsOf(cube).slice(0, 2)).toEqual(["map", "image"]);
     expect(viewsOf(dataset([]))).toEqual(["details", "h5web"]);
     expect(viewsOf(dataset([9, 9], "compound"))).toEqual(["table", "h5web", "details"]);
   });

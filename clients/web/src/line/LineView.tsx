@@ -119,7 +119,7 @@ function Plot({ parts, axis, index, all, name, label, log }: PlotProps) {
       <div className="canvas line-canvas" data-testid="line" data-factor={line.factor} data-points={curve.x.length} data-range={domain.join()}>
         <VisCanvas
           abscissaConfig={{ visDomain: ends, showGrid: true, isIndexAxis: !regular, flip: step < 0, label: xLabel, formatTick }}
-          ordinateConfig={{ visDomain: domain, showGrid: true, scaleType: useLog ? ScaleType.Log : ScaleType.Linear, label, formatTick }}
+          ordinateConfig={{ visDomain: domain, showGrid: true, scaleType: useLog ? ScaleType.Log : ScaleType.Linear, label, ...(useLog ? {} : { formatTick }) }}
         >
           <Pan />
           <XAxisZoom />
