@@ -52,7 +52,7 @@ class Result(TypedDict):
 class Page(TypedDict):
     """Results, best first.
 
-    ``cursor`` leads to more, ``null`` if there are none; ``complete`` says whether all files have been looked into.
+    ``cursor`` leads to more, if there is more; ``complete`` says whether all files have been looked into once.
     """
 
     results: list[Result]
@@ -98,7 +98,8 @@ class Finder:
                     results.append(_result(found, terms))
             else:
                 end = None
-            complete = reader.figures()[PENDING] == 0
+            known = reader.figures()
+        complete = known["passes"] > 0 and known[PENDING] == 0
         return Page(results=results, cursor=end, complete=complete)
 
     def figures(self) -> dict[str, float]:

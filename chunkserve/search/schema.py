@@ -30,7 +30,7 @@ SEPARATOR = "\n"
 TABLES = """
 CREATE TABLE IF NOT EXISTS folders (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, seen INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
-    id INTEGER PRIMARY KEY, folder INTEGER NOT NULL, path TEXT NOT NULL UNIQUE, words TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, folder INTEGER NOT NULL, path TEXT NOT NULL UNIQUE, place TEXT NOT NULL,
     size INTEGER NOT NULL, modified REAL NOT NULL, state TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS files_by_folder ON files (folder);
 CREATE INDEX IF NOT EXISTS files_to_do ON files (modified, id) WHERE state = 'pending';
@@ -43,12 +43,12 @@ CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
 CREATE TABLE IF NOT EXISTS figures (name TEXT PRIMARY KEY, value REAL NOT NULL);
 CREATE TRIGGER IF NOT EXISTS entry_begins AFTER INSERT ON entries BEGIN
     INSERT INTO words (rowid, kind, name, nx_class, texts, place) SELECT
-        new.id, new.kind, new.name, new.nx_class, new.texts, words || ' ' || new.path FROM files WHERE id = new.file;
+        new.id, new.kind, new.name, new.nx_class, new.texts, place || ' ' || new.path FROM files WHERE id = new.file;
     UPDATE figures SET value = value + 1 WHERE name = 'entries';
 END;
 CREATE TRIGGER IF NOT EXISTS entry_ends AFTER DELETE ON entries BEGIN
     INSERT INTO words (words, rowid, kind, name, nx_class, texts, place) SELECT
-        'delete', old.id, old.kind, old.name, old.nx_class, old.texts, words || ' ' || old.path
+        'delete', old.id, old.kind, old.name, old.nx_class, old.texts, place || ' ' || old.path
         FROM files WHERE id = old.file;
     UPDATE figures SET value = value - 1 WHERE name = 'entries';
 END;

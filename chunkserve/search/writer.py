@@ -118,7 +118,7 @@ class Writer:
 
     def _add(self, folder: int, path: str, member: Member, state: str) -> None:
         added = self._base.execute(
-            "INSERT INTO files (folder, path, words, size, modified, state) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO files (folder, path, place, size, modified, state) VALUES (?, ?, ?, ?, ?, ?)",
             (folder, path, words_of(path), member.size, member.mtime, state),
         )
         assert added.lastrowid is not None

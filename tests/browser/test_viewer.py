@@ -111,6 +111,54 @@ def test_folders_files_and_trees_lead_to_the_default_plot(lab: Site, visit: Visi
     assert all(url.startswith(lab.url) for _, url in visit.answers)
 
 
+def test_all_files_are_searched_as_one_types(tmp_path: Path, page: Any, artefacts: Path) -> None:
+    for n in range(3):
+        (tmp_path / f"visit{n}").mkdir()
+        with h5py.File(tmp_path / f"visit{n}" / f"scan_{n:03}.nxs", "w") as file:
+            entry = file.create_group("entry")
+            entry.attrs["NX_class"] = "NXentry"
+            sample = entry.create_group("sample")
+            sample.attrs["NX_class"] = "NXsample"
+            sample["name"] = "lysozyme" if n == 1 else "insulin"
+            entry["counts"] = image() + n
+            entry["counts"].attrs["long_name"] = "photons per pixel"
+    server = Server((str(tmp_path),), {"settle": 0, "workers": 1, "search": "yes", "search_interval": 1})
+    page.goto(server.url)
+    for _ in range(100):
+        if b'"complete": true' in ask(f"{server.url}/api/search?q=scan").body:
+            break
+        page.wait_for_timeout(200)
+    field = page.get_by_label("search all files")
+    field.press_sequentially("photons")
+    page.wait_for_selector(".result")
+    assert page.locator(".result").count() == 3
+    assert page.locator(".entry").count() == 0, "no folder is called so"
+    assert "long_name: photons per pixel" in page.locator(".result").first.inner_text()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.screenshot(path=artefacts / f"search-{scheme}.png")
+        script = (npm_package("axe-core", AXE) / "axe-core" / "axe.min.js").read_text()
+        assert axe(page, script) == []
+    field.fill("lys")
+    page.wait_for_selector("text=/entry/sample/name")
+    assert page.locator(".result").count() == 1
+    field.fill("visit1")
+    page.wait_for_selector(".entry")
+    page.wait_for_selector(".result >> text=scan_001.nxs")
+    page.screenshot(path=artefacts / "search-both.png")
+    page.set_viewport_size({"width": 390, "height": 780})
+    page.screenshot(path=artefacts / "phone-search.png")
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    page.set_viewport_size({"width": 1200, "height": 800})
+    field.fill("scan 1 counts")
+    page.wait_for_selector(".result >> text=counts")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    Canvas(page).wait()
+    assert page.url.endswith("/view/visit1/scan_001.nxs/entry/counts")
+    assert server.stop() == ""
+
+
 def test_the_tree_is_walked_by_keys(lab: Site, page: Any) -> None:
     page.goto(f"{lab.url}/view/runs/run_000.nxs/entry?as=details")
     page.get_by_role("treeitem", name="entry").focus()
