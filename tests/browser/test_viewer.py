@@ -18,7 +18,7 @@ from PIL import Image
 
 from tests.browser.conftest import Pages, Visit
 from tests.browser.look import BUILT, WHY_NOT, Canvas, axe, query
-from tests.conftest import Server
+from tests.conftest import Serve, Server
 from tests.faces.conftest import Site, ask
 from tests.npm import npm_package
 
@@ -111,7 +111,7 @@ def test_folders_files_and_trees_lead_to_the_default_plot(lab: Site, visit: Visi
     assert all(url.startswith(lab.url) for _, url in visit.answers)
 
 
-def test_all_files_are_searched_as_one_types(tmp_path: Path, page: Any, artefacts: Path) -> None:
+def test_all_files_are_searched_as_one_types(tmp_path: Path, serve: Serve, page: Any, artefacts: Path) -> None:
     for n in range(3):
         (tmp_path / f"visit{n}").mkdir()
         with h5py.File(tmp_path / f"visit{n}" / f"scan_{n:03}.nxs", "w") as file:
@@ -122,10 +122,10 @@ def test_all_files_are_searched_as_one_types(tmp_path: Path, page: Any, artefact
             sample["name"] = "lysozyme" if n == 1 else "insulin"
             entry["counts"] = image() + n
             entry["counts"].attrs["long_name"] = "photons per pixel"
-    server = Server((str(tmp_path),), {"settle": 0, "workers": 1, "search": "yes", "search_interval": 1})
-    page.goto(server.url)
+    url = serve(tmp_path, search="yes", search_interval=1)
+    page.goto(url)
     for _ in range(100):
-        if b'"complete": true' in ask(f"{server.url}/api/search?q=scan").body:
+        if b'"complete": true' in ask(f"{url}/api/search?q=scan").body:
             break
         page.wait_for_timeout(200)
     field = page.get_by_label("search all files")
@@ -140,7 +140,7 @@ def test_all_files_are_searched_as_one_types(tmp_path: Path, page: Any, artefact
         script = (npm_package("axe-core", AXE) / "axe-core" / "axe.min.js").read_text()
         assert axe(page, script) == []
     field.fill("lys")
-    page.wait_for_selector("text=/entry/sample/name")
+    page.get_by_text("/entry/sample/name").wait_for()
     assert page.locator(".result").count() == 1
     field.fill("visit1")
     page.wait_for_selector(".entry")
@@ -156,7 +156,6 @@ def test_all_files_are_searched_as_one_types(tmp_path: Path, page: Any, artefact
     page.keyboard.press("Enter")
     Canvas(page).wait()
     assert page.url.endswith("/view/visit1/scan_001.nxs/entry/counts")
-    assert server.stop() == ""
 
 
 def test_the_tree_is_walked_by_keys(lab: Site, page: Any) -> None:
