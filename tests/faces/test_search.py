@@ -20,7 +20,8 @@ from tests.faces.conftest import Site, StartSite, ask
 from tests.faces.test_metrics import until
 from tests.search.conftest import write_scan
 
-PATIENCE = 60.0
+PATIENCE = 200.0
+"""Seconds; the indexer waits for everybody else on the machine."""
 
 
 def search(url: str, question: str, **parameters: object) -> dict[str, Any]:

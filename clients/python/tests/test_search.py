@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             entry.create_dataset("counts", data=np.full((2, 3), n)).attrs["long_name"] = "photons per pixel"
     with serving(folder, search="yes") as running:
         found = running.connect(patience=60.0)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while len(found.search("entry", kind="group", limit=100)) < FILES:
             assert time.monotonic() < deadline
             time.sleep(0.1)
