@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from chunkserve.board import Board, Row
 from chunkserve.faces.asgi import Faces
+from chunkserve.faces.branch import Branch
 from chunkserve.faces.catalogue import CatalogueFace
 from chunkserve.faces.files import FileFace
 from chunkserve.faces.h5grove import H5groveFace
@@ -20,12 +21,16 @@ from chunkserve.faces.ops import healthz, metrics, not_found, readyz
 from chunkserve.faces.reduce import ReduceFace
 from chunkserve.faces.refs import ReferenceFace
 from chunkserve.faces.respond import Face, Policy, Responder
+from chunkserve.faces.search import SearchFace
 from chunkserve.faces.slices import SliceFace
 from chunkserve.faces.stats import StatsFace
 from chunkserve.faces.tiles import DeepZoomFace, TileFace
 from chunkserve.faces.viewer import ViewerFace
 from chunkserve.faces.zarr import ZarrFace
-from chunkserve.service.metrics import Metrics, samples
+from chunkserve.search.figures import samples as search_samples
+from chunkserve.search.finder import Finder
+from chunkserve.search.schema import path_of
+from chunkserve.service.metrics import Metrics, Sample, samples
 from chunkserve.service.store import Store, open_roots
 from chunkserve.settings import Settings
 
@@ -53,6 +58,7 @@ def build(settings: Settings, paths: tuple[str, ...], row: Row | None = None) ->
     )
     respond = Responder(policy, settings.cache_memory // 8)
     tiles = TileFace(store, respond)
+    finder = Finder(path_of(settings, store.roots)) if settings.search else None
     viewer = ViewerFace(store, respond, settings.frame_ancestors)
     faces: Mapping[bytes, Face] = {
         b"zarr": ZarrFace(store, respond, 3),
@@ -70,7 +76,7 @@ def build(settings: Settings, paths: tuple[str, ...], row: Row | None = None) ->
         b"view": viewer,
         b"embed": viewer,
         b"assets": viewer,
-        b"api": CatalogueFace(store, respond),
+        b"api": Branch(told_of(store, respond, finder)),
         b"files": FileFace(store, respond),
         b"h5grove": H5groveFace(store, respond),
         b"refs": ReferenceFace(store, respond, settings.public_url),
@@ -88,12 +94,27 @@ def build(settings: Settings, paths: tuple[str, ...], row: Row | None = None) ->
         publishing.cancel()
         metrics_of_all.publish()
         threads.shutdown(wait=False, cancel_futures=True)
+        if finder is not None:
+            finder.close()
         store.close()
 
     others = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: not_found, 405: not_found})
     found = Faces(faces, others, respond, threads, settings.wait, posting=frozenset({b"slice"}))
-    metrics_of_all = Metrics(row or Board(1).row(0), lambda: [*samples(store), *found.traffic.samples()])
+
+    def gather() -> list[Sample]:
+        of_search = search_samples(finder) if finder is not None else ()
+        return [*samples(store), *of_search, *found.traffic.samples()]
+
+    metrics_of_all = Metrics(row or Board(1).row(0), gather)
     others.state.store, others.state.metrics = store, metrics_of_all
+    return found
+
+
+def told_of(store: Store, respond: Responder, finder: Finder | None) -> dict[bytes, Face]:
+    """The faces below ``/api``, by the second segment of their URLs."""
+    found: dict[bytes, Face] = {b"files": CatalogueFace(store, respond)}
+    if finder is not None:
+        found[b"search"] = SearchFace(store, respond, finder)
     return found
 
 

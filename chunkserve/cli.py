@@ -1,4 +1,4 @@
-"""The command line: ``serve``, ``demo``, ``inspect``, ``warm``, ``cache``, ``settings``."""
+"""The command line: ``serve``, ``demo``, ``inspect``, ``warm``, ``index``, ``cache``, ``settings``."""
 
 import argparse
 import dataclasses
@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -22,6 +23,9 @@ from chunkserve.errors import ChunkserveError
 from chunkserve.hdf5.demo_client import demo_steps
 from chunkserve.inspection import Report, inspect
 from chunkserve.progress import bars, throughput
+from chunkserve.search.finder import Finder
+from chunkserve.search.indexer import build
+from chunkserve.search.schema import DONE, FAILED, OFFLINE, OTHER, PENDING, indexes, path_of, remove
 from chunkserve.service.pyramids import Wish
 from chunkserve.service.store import Store, open_roots
 from chunkserve.settings import PREFIX, Settings, load, size_text
@@ -36,11 +40,21 @@ EPILOG = """examples:
   chunkserve demo                                 make sample data and serve them
   chunkserve inspect run42.nxs                    what is in a file, and how each dataset is served
   chunkserve warm run42.nxs entry/data/data       make its pyramid before anybody asks
+  chunkserve index /data                          make the search index ahead
   chunkserve settings                             all settings, with their present values
 
 Every setting is a flag of 'serve', a variable CHUNKSERVE_NAME and a line 'name = value' of the --config file, in this
 order of precedence."""
 
+
+STATES_SHOWN = {
+    DONE: "looked into",
+    PENDING: "to be looked into",
+    OFFLINE: "offline, not opened",
+    FAILED: "that cannot be read",
+    OTHER: "that are no HDF5 by their name",
+}
+"""States of files in the index, in words."""
 
 PIPED_WIDTH = 400
 """Columns of output that does not go to a terminal."""
@@ -115,6 +129,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--jobs", type=int, default=0, metavar="N", help="blocks made at a time (default: cores)")
     _add_settings(command)
     command.set_defaults(run=_warm)
+
+    command = commands.add_parser(
+        "index",
+        help="make the search index ahead, or show it",
+        description="Look at all folders and into all files that are new or changed, so that /api/search finds them. "
+        "Name what 'serve' is given: the index belongs to these folders. Interrupted, it goes on where it was.",
+    )
+    command.add_argument("paths", nargs="*", metavar="PATH", help="a file, a folder, or NAME=PATH")
+    command.add_argument("--status", action="store_true", help="show what is in the index, and change nothing")
+    _add_settings(command)
+    command.set_defaults(run=_index)
 
     command = commands.add_parser(
         "cache",
@@ -262,6 +287,38 @@ def _warm(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _index(options: argparse.Namespace, console: Console) -> int:
+    settings = _load(options)
+    paths = tuple(options.paths) or settings.roots
+    if not paths:
+        raise FileNotFoundError("nothing to index: give a PATH, or set roots in the --config file")
+    if not options.status:
+        with bars(Console(stderr=True)) as progress:
+            tasks = {"names": progress.add_task("folders", total=None), "contents": progress.add_task("files", total=0)}
+            build(
+                settings,
+                paths,
+                lambda what, done, total: progress.update(tasks[what], completed=done, total=total or None),
+            )
+    roots = open_roots(settings, paths)
+    finder = Finder(path_of(settings, roots))
+    roots.close()
+    found = finder.figures()
+    finder.close()
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for state, meaning in STATES_SHOWN.items():
+        table.add_row(f"files {meaning}", f"{int(found[state]):,}")
+    table.add_row("things to be found", f"{int(found['entries']):,}")
+    table.add_row("size", decimal(int(found["bytes"])))
+    updated = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found["updated"])) if found["updated"] else "never"
+    table.add_row("all folders looked at", updated)
+    console.print(f"index: {finder.path}", soft_wrap=True)
+    console.print(table)
+    return 0
+
+
 def _cache(options: argparse.Namespace, console: Console) -> int:
     settings = _load(options)
     folder = settings.cache_folder()
@@ -269,6 +326,7 @@ def _cache(options: argparse.Namespace, console: Console) -> int:
     if options.what == "clear":
         freed = entries.clear() + sum(part.size for part in levels.parts())
         levels.clear()
+        freed += sum(remove(path) for path in indexes(settings))
         console.print(f"removed {decimal(freed)} from {folder}", soft_wrap=True)
         return 0
     if options.what == "verify":
@@ -286,6 +344,8 @@ def _cache(options: argparse.Namespace, console: Console) -> int:
     table.add_row("[bold]all of these[/]", "", "", size_text(settings.cache_disk))
     parts = list(levels.parts())
     table.add_row("levels", f"{len(parts):,}", decimal(sum(p.size for p in parts)), size_text(settings.levels_disk))
+    searched = [os.path.getsize(path) for path in indexes(settings)]
+    table.add_row("search", f"{len(searched):,}", decimal(sum(searched)), size_text(settings.search_disk))
     console.print(f"cache folder: {folder}", soft_wrap=True)
     console.print(table)
     return 0

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chunkserve.codecs.filters import describe
-from chunkserve.datatypes import DataType, is_bool, numpy_dtype
 from chunkserve.errors import ChunkserveError
+from chunkserve.metadata.typename import type_name
 from chunkserve.metadata.values import Json
 from chunkserve.model import Dataset, Group
 from chunkserve.service.nodes import Node, is_hidden, named_links
@@ -109,7 +109,7 @@ def _dataset(store: Store, name: str, node: Node) -> Report:
     report = Report(name, "dataset", notes=list(dataset.notes) + _left_out(dataset.attributes))
     report.facts = {
         "shape": list(dataset.shape) if dataset.shape is not None else None,
-        "dtype": _dtype(dataset.type),
+        "dtype": type_name(dataset.type),
         "layout": dataset.layout,
         "chunks": list(dataset.chunks) or None,
         "filters": describe(dataset.filters) or None,
@@ -130,21 +130,6 @@ def _dataset(store: Store, name: str, node: Node) -> Report:
     if array.presentation.shape[: len(dataset.shape or ())] != (dataset.shape or ()):
         report.notes.append(f"shown with shape {array.presentation.shape}")
     return report
-
-
-def _dtype(t: DataType) -> str:
-    if t.cls == "compound":
-        return "compound{" + ", ".join(f"{m.name}: {_dtype(m.type)}" for m in t.members) + "}"
-    if t.cls in ("vlen", "reference"):
-        return t.cls if t.base is None else f"vlen of {_dtype(t.base)}"
-    if t.cls == "string" and t.variable:
-        return "text"
-    if t.cls == "enum" and not is_bool(t):
-        return f"enum {_dtype(t.inner)}"
-    try:
-        return str(numpy_dtype(t))
-    except TypeError:
-        return t.cls
 
 
 def _ratio(node: Node, dataset: Dataset) -> float | None:

@@ -18,6 +18,7 @@ from chunkserve.allocator import reuse_large_blocks
 from chunkserve.app import build
 from chunkserve.board import Board, Row
 from chunkserve.express import ExpressProtocol
+from chunkserve.search.indexer import keep_fresh
 from chunkserve.settings import Settings
 
 BACKLOG = 2048
@@ -27,6 +28,9 @@ GRACE = 10
 QUICK = 1.0
 MOST_QUICK_DEATHS = 5
 """Workers that die within QUICK seconds of their start, in a row, before the server gives up (with status 1)."""
+
+ASIDE_AGAIN = 60.0
+"""Seconds until the process that runs beside the workers is started again, should it end."""
 
 SPARE_ROWS = 16
 """Workers whose figures are told besides two per socket: those that still finish while they are replaced."""
@@ -92,8 +96,13 @@ TOLD = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 class Supervisor:
     """Keeps one worker process per socket alive."""
 
-    def __init__(self, sockets: list[socket.socket], run: Callable[[socket.socket, Row | None], None]) -> None:
-        """Run ``run(socket, row)`` in a process for each socket."""
+    def __init__(
+        self,
+        sockets: list[socket.socket],
+        run: Callable[[socket.socket, Row | None], None],
+        aside: Callable[[], None] | None = None,
+    ) -> None:
+        """Run ``run(socket, row)`` in a process for each socket, and ``aside()`` in one more."""
         self.sockets = sockets
         self.run = run
         self.stopping = False
@@ -102,6 +111,9 @@ class Supervisor:
         self._board = Board(2 * len(sockets) + SPARE_ROWS)
         self._rows: dict[int, int] = {}
         self._quick_deaths = 0
+        self._aside = aside
+        self._aside_pid = 0
+        self._aside_due = 0.0
 
     def serve(self) -> int:
         """Supervise until SIGTERM or SIGINT; the exit status."""
@@ -115,12 +127,19 @@ class Supervisor:
             if self.restart:
                 self.restart = False
                 self._roll()
-            if pid:
+            if pid and pid == self._aside_pid:
+                self._aside_pid, self._aside_due = 0, time.monotonic() + ASIDE_AGAIN
+                log.log(logging.DEBUG if self.stopping else logging.WARNING, "indexer %d ended (%s)", pid, _how(status))
+            elif pid:
                 self._buried(pid, status)
+            if self._aside is not None and not self._aside_pid and time.monotonic() >= self._aside_due:
+                self._start_aside(self._aside)
             if self._quick_deaths >= MOST_QUICK_DEATHS:
                 log.error("workers die at once; giving up")
                 self._tell(signal.SIGTERM)
+                self._end_aside()
                 return 1
+        self._end_aside()
         return 0
 
     def _wait(self) -> tuple[int, int]:
@@ -147,18 +166,42 @@ class Supervisor:
         self._fork(sock)
 
     def _fork(self, sock: socket.socket) -> None:
-        """Start a worker, unless told to stop. Signals wait: they find it in the books, or not there at all."""
+        """Start a worker, unless told to stop."""
+        row = self._board.take()
+
+        def run() -> None:
+            self.run(sock, None if row is None else self._board.row(row))
+
+        def note(pid: int) -> None:
+            self._workers[pid] = sock, time.monotonic()
+            if row is not None:
+                self._rows[pid] = row
+
+        self._start(run, note)
+
+    def _start_aside(self, run: Callable[[], None]) -> None:
+        def note(pid: int) -> None:
+            self._aside_pid = pid
+
+        self._start(run, note)
+
+    def _end_aside(self) -> None:
+        """End it at once: whatever it does, it does whole or not at all."""
+        if self._aside_pid:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(self._aside_pid, signal.SIGKILL)
+                os.waitpid(self._aside_pid, 0)
+
+    def _start(self, run: Callable[[], None], note: Callable[[int], None]) -> None:
+        """Run something in a process, unless told to stop. Signals wait: they find it in the books, or not at all."""
         supervisor = os.getpid()
         signal.pthread_sigmask(signal.SIG_BLOCK, TOLD)
         if self.stopping:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
             return
-        row = self._board.take()
         pid = os.fork()
         if pid:
-            self._workers[pid] = sock, time.monotonic()
-            if row is not None:
-                self._rows[pid] = row
+            note(pid)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
             return
         status = 1
@@ -168,12 +211,12 @@ class Supervisor:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
             _end_with(supervisor)
-            self.run(sock, None if row is None else self._board.row(row))
+            run()
             status = 0
         except KeyboardInterrupt:
             status = 0
         except BaseException:
-            log.exception("worker failed")
+            log.exception("process failed")
         finally:
             os._exit(status)
 
@@ -227,4 +270,5 @@ def serve(settings: Settings, paths: tuple[str, ...], sockets: list[socket.socke
     """Serve ``paths`` on ``sockets`` until told to stop; the exit status."""
     sys.stdout.flush()
     _raise_file_limit()
-    return Supervisor(sockets, lambda sock, row: work(settings, paths, sock, row)).serve()
+    indexing = (lambda: keep_fresh(settings, paths)) if settings.search else None
+    return Supervisor(sockets, lambda sock, row: work(settings, paths, sock, row), indexing).serve()

@@ -162,6 +162,17 @@ class Settings:
     )
     settle: float = setting(2.0, "seconds", "a file modified less long ago is taken to be still growing", seconds)
 
+    search: bool = setting(True, "yes or no", "keep an index of all files, for /api/search", flag)
+    search_dir: str = setting("", "folder", "where the index is, on a local disk; empty means in the cache folder")
+    search_interval: float = setting(600.0, "seconds", "pause between two looks at all folders", seconds)
+    search_files: int = setting(1_000_000, "files", "files in the index", count(1))
+    search_objects: int = setting(10_000, "objects", "groups and datasets of a file in the index", count(0))
+    search_seconds: float = setting(20.0, "seconds", "time one look into a file may take for the index", seconds)
+    search_disk: int = setting(4 * 2**30, "bytes", "size of the index", size)
+    search_offline: tuple[str, ...] = setting(
+        (), "list", "names of files on tape, *.tape for example: the index never opens them", words
+    )
+
     cache_control: str = setting("no-cache", "header", "Cache-Control of answers; clients revalidate by ETag")
     pinned_cache_control: str = setting(
         "public, max-age=31536000, immutable",

@@ -57,6 +57,7 @@ class Server:
     """A running ``chunkserve serve`` process."""
 
     def __init__(self, paths: tuple[str, ...], settings: dict[str, object], prefix: tuple[str, ...] = ()) -> None:
+        settings = {"search": "no"} | settings
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
         program = [*prefix, sys.executable, "-m", "chunkserve"]
         command = [*program, "serve", *paths, "--port=0", "--log-level=warning", *flags]

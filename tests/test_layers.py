@@ -15,6 +15,7 @@ LAYERS = [  # lowest first; names in one row may not import each other
     {"metadata", "cache", "sources"},
     {"hdf5"},
     {"service"},
+    {"search"},
     {"faces", "inspection", "library", "warming"},
     {"app", "express"},
     {"server"},

@@ -54,7 +54,7 @@ def describe(store: Store, path: tuple[str, ...]) -> FolderDocument | FileDocume
         return FolderDocument(kind="folder", path=name, entries=[_entry(member) for member in members])
     found = store.roots.stat(place)
     return FileDocument(
-        kind="hdf5" if _is_hdf5(name) else "file",
+        kind="hdf5" if is_hdf5(name) else "file",
         path=name,
         inside="/" + "/".join(rest),
         size=found.st_size,
@@ -65,9 +65,10 @@ def describe(store: Store, path: tuple[str, ...]) -> FolderDocument | FileDocume
 def _entry(member: Entry) -> EntryDocument:
     if member.is_folder:
         return EntryDocument(name=member.name, kind="folder")
-    kind: Kind = "hdf5" if _is_hdf5(member.name) else "file"
+    kind: Kind = "hdf5" if is_hdf5(member.name) else "file"
     return EntryDocument(name=member.name, kind=kind, size=member.size, modified=member.mtime)
 
 
-def _is_hdf5(name: str) -> bool:
+def is_hdf5(name: str) -> bool:
+    """Whether a file's name ends as those of HDF5 files do."""
     return name.lower().endswith(HDF5_SUFFIXES)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from tests.browser.conftest import Pages, Visit
 from tests.browser.look import BUILT, WHY_NOT, Canvas, axe, query
-from tests.conftest import Server
+from tests.conftest import Serve, Server
 from tests.faces.conftest import Site, ask
 from tests.npm import npm_package
 
@@ -109,6 +109,53 @@ def test_folders_files_and_trees_lead_to_the_default_plot(lab: Site, visit: Visi
     page.go_back()
     page.wait_for_selector(".entry")
     assert all(url.startswith(lab.url) for _, url in visit.answers)
+
+
+def test_all_files_are_searched_as_one_types(tmp_path: Path, serve: Serve, page: Any, artefacts: Path) -> None:
+    for n in range(3):
+        (tmp_path / f"visit{n}").mkdir()
+        with h5py.File(tmp_path / f"visit{n}" / f"scan_{n:03}.nxs", "w") as file:
+            entry = file.create_group("entry")
+            entry.attrs["NX_class"] = "NXentry"
+            sample = entry.create_group("sample")
+            sample.attrs["NX_class"] = "NXsample"
+            sample["name"] = "lysozyme" if n == 1 else "insulin"
+            entry["counts"] = image() + n
+            entry["counts"].attrs["long_name"] = "photons per pixel"
+    url = serve(tmp_path, search="yes", search_interval=1)
+    page.goto(url)
+    for _ in range(100):
+        if b'"complete": true' in ask(f"{url}/api/search?q=scan").body:
+            break
+        page.wait_for_timeout(200)
+    field = page.get_by_label("search all files")
+    field.press_sequentially("photons")
+    page.wait_for_selector(".result")
+    assert page.locator(".result").count() == 3
+    assert page.locator(".entry").count() == 0, "no folder is called so"
+    assert "long_name: photons per pixel" in page.locator(".result").first.inner_text()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.screenshot(path=artefacts / f"search-{scheme}.png")
+        script = (npm_package("axe-core", AXE) / "axe-core" / "axe.min.js").read_text()
+        assert axe(page, script) == []
+    field.fill("lys")
+    page.get_by_text("/entry/sample/name").wait_for()
+    assert page.locator(".result").count() == 1
+    field.fill("visit1")
+    page.wait_for_selector(".entry")
+    page.wait_for_selector(".result >> text=scan_001.nxs")
+    page.screenshot(path=artefacts / "search-both.png")
+    page.set_viewport_size({"width": 390, "height": 780})
+    page.screenshot(path=artefacts / "phone-search.png")
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    page.set_viewport_size({"width": 1200, "height": 800})
+    field.fill("scan 1 counts")
+    page.wait_for_selector(".result >> text=counts")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    Canvas(page).wait()
+    assert page.url.endswith("/view/visit1/scan_001.nxs/entry/counts")
 
 
 def test_the_tree_is_walked_by_keys(lab: Site, page: Any) -> None:

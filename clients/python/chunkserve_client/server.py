@@ -1,7 +1,5 @@
 """The way in: :func:`connect` and :class:`Server`."""
 
-import html
-import re
 from dataclasses import replace
 from typing import Any, Self, overload
 from urllib.parse import urlencode
@@ -11,16 +9,13 @@ from chunkserve_client.config import Options, find_server
 from chunkserve_client.errors import NotFound, NotSupported
 from chunkserve_client.nodes import File, fetch, make
 from chunkserve_client.place import Place
-from chunkserve_client.pool import pooled
 from chunkserve_client.transport import Transport, quoted, transport_of
 
 INSIDE = "::"
 """Between the path of a file and a path in it."""
 
-HEADS = 8
-"""Files looked at, at a time, by a listing with details."""
-
-_ENTRY = re.compile(r'<li><a href="[^"]*">(.*?)</a></li>')
+MOST_RESULTS = 500
+"""Results of a search that a server gives in one answer."""
 
 
 def connect(
@@ -82,24 +77,32 @@ class Server:
 
         Args:
             folder: Its path; the root if it is empty.
-            detail: Dictionaries with ``name`` (whole path), ``type`` (``directory`` or ``file``) and ``size`` instead.
+            detail: Dictionaries instead, with ``name`` (whole path), ``type`` (``directory`` or ``file``), ``size`` in
+                bytes and ``modified`` in seconds since 1970 (``None`` for folders).
 
         Raises:
             NotFound: There is no such folder.
         """
         return loop.run(self._ls(folder, detail))
 
-    def search(self, text: str, **options: str) -> list[dict[str, Any]]:
-        """What matches in names, attributes and values, best first.
+    def search(self, text: str, *, kind: str = "", below: str = "", limit: int = 50) -> list[dict[str, Any]]:
+        """What matches in all files: names, NX classes, attributes, short texts; best first.
+
+        Args:
+            text: Words, or beginnings of words.
+            kind: Only ``file``, ``group``, ``dataset`` or ``link``.
+            below: Only in this file, or below this folder.
+            limit: Results.
+
+        Returns:
+            Dictionaries with ``file``, ``path`` in it, ``kind``, ``name``, ``nx_class``, ``shape``, ``dtype``, and what
+            ``matched``; ``srv[f"{r['file']}::{r['path']}"]`` opens one.
 
         Raises:
             NotSupported: This server has no search.
+            ValueError: There is nothing to search for.
         """
-        try:
-            found = loop.run(self.transport.json(f"/api/search?{urlencode({'q': text, **options})}"))
-        except NotFound as error:
-            raise NotSupported("this server has no search; ls() and visititems() look by name", error.url) from None
-        return list(found["results"] if isinstance(found, dict) else found)
+        return loop.run(self._search({"q": text, "kind": kind, "below": below}, limit))
 
     def ping(self) -> None:
         """See whether it answers.
@@ -122,6 +125,22 @@ class Server:
     def __repr__(self) -> str:
         return f"<chunkserve Server {self.url}>"
 
+    async def _search(self, question: dict[str, str], limit: int) -> list[dict[str, Any]]:
+        asked = {name: word for name, word in question.items() if word or name == "q"}
+        results: list[dict[str, Any]] = []
+        cursor: str | None = ""
+        while cursor is not None and len(results) < limit:
+            page = (
+                asked | {"limit": str(min(limit - len(results), MOST_RESULTS))} | ({"cursor": cursor} if cursor else {})
+            )
+            try:
+                found = await self.transport.json(f"/api/search?{urlencode(page)}")
+            except NotFound as error:
+                raise NotSupported("this server has no search; ls() and visititems() look by name", error.url) from None
+            results += found["results"]
+            cursor = found["cursor"]
+        return results
+
     async def _get(self, name: str) -> Any:
         path, _, below = name.partition(INSIDE)
         place = Place(self.options, path.strip("/"))
@@ -133,25 +152,20 @@ class Server:
         return make(replace(place, path=below.strip("/"), version=found["version"]), found["node"])
 
     async def _ls(self, folder: str, detail: bool) -> Any:
-        path = quoted(folder)
         try:
-            page = bytes((await self.transport.get(f"/zarr/{path}{'/' if path else ''}")).body).decode()
+            found = await self.transport.json(f"/api/files/{quoted(folder)}")
         except NotFound as error:
             raise NotFound(f"there is no folder {folder!r}; ls() without it lists the root", error.url) from None
-        names = [html.unescape(name).rstrip("/") for name in _ENTRY.findall(page)]
-        entries: list[dict[str, Any]] = [{"name": "/".join(filter(None, (folder.strip("/"), n)))} for n in names]
-        await pooled(HEADS, (self._look(entry) for entry in entries))
-        if detail:
-            return entries
-        return [name + ("/" if e["type"] == "directory" else "") for name, e in zip(names, entries, strict=True)]
-
-    async def _look(self, entry: dict[str, Any]) -> None:
-        """Add type and size to an entry of a listing."""
-        wanted = {"Range": "bytes=0-0"}
-        url = f"/files/{quoted(entry['name'])}"
-        answer = await self.transport.get(url, wanted, expect=frozenset({404, 416}))
-        if answer.status == 404:
-            entry.update(type="directory", size=None)
-            return
-        total = answer.headers.get("Content-Range", "").rpartition("/")[2]
-        entry.update(type="file", size=int(total) if total.isdigit() else len(answer.body))
+        if found["kind"] != "folder":
+            raise NotFound(f"{folder!r} is a file; srv[{folder!r}] opens it")
+        if not detail:
+            return [e["name"] + ("/" if e["kind"] == "folder" else "") for e in found["entries"]]
+        return [
+            {
+                "name": "/".join(filter(None, (found["path"], e["name"]))),
+                "type": "directory" if e["kind"] == "folder" else "file",
+                "size": e.get("size"),
+                "modified": e.get("modified"),
+            }
+            for e in found["entries"]
+        ]

@@ -18,7 +18,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, h
     (folder / "run" / "älter").mkdir(parents=True)
     data.write(folder / "a.h5")
     data.write(folder / "run" / "älter" / "b c#.h5")
-    with serving(folder) as running, h5py.File(folder / "a.h5") as local:
+    with serving(folder, search="no") as running, h5py.File(folder / "a.h5") as local:
         yield running.connect(), local
 
 
@@ -34,8 +34,11 @@ def test_folders_are_listed(server: tuple[Server, h5py.File]) -> None:
     assert entry["name"] == "run/älter/b c#.h5"
     assert entry["type"] == "file"
     assert entry["size"] > 100_000
+    assert entry["modified"] > 0
     with pytest.raises(NotFound, match="no folder 'nothing'"):
         server[0].ls("nothing")
+    with pytest.raises(NotFound, match="is a file"):
+        server[0].ls("a.h5")
 
 
 def test_names_are_quoted(server: tuple[Server, h5py.File]) -> None:

@@ -5,15 +5,17 @@ import { formatDate, formatSize } from "../server/format";
 import { splitPath } from "../location/url";
 import { matcher } from "./filter";
 import { Link } from "./Link";
+import { Search } from "./Search";
 import { useWindow } from "./usewindow";
 
 const ROW = 38;
 type Order = "name" | "size" | "modified";
 
-/** The members of a folder: filtered while one types, sorted by a click. */
+/** The members of a folder: filtered while one types, sorted by a click; below them what is found in all files. */
 export function FolderPage({ folder }: { folder: Folder }) {
   const [typed, setTyped] = useState("");
   const [order, setOrder] = useState<Order>("name");
+  const page = useRef<HTMLElement>(null);
   const scroller = useRef<HTMLDivElement>(null);
   const rows = useMemo(
     () => sorted(folder.entries, order).filter((entry) => matcher(typed)(entry.name)),
@@ -23,20 +25,20 @@ export function FolderPage({ folder }: { folder: Folder }) {
   const path = splitPath(folder.path);
   const walk = (event: KeyboardEvent) => {
     if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
-    const links = [...(scroller.current?.querySelectorAll<HTMLAnchorElement>("a.entry") ?? [])];
+    const links = [...(page.current?.querySelectorAll<HTMLAnchorElement>("a.entry, a.result") ?? [])];
     const at = links.indexOf(document.activeElement as HTMLAnchorElement);
     links[event.key === "ArrowDown" ? at + 1 : Math.max(0, at - 1)]?.focus();
     event.preventDefault();
   };
   return (
-    <main className="folder-page" onKeyDown={walk}>
+    <main className="folder-page" onKeyDown={walk} ref={page}>
       <div className="folder-head">
         <h1>{path.at(-1) ?? "Files"}</h1>
         <input
           type="search"
           className="filter"
-          placeholder="Filter names"
-          aria-label="Filter names"
+          placeholder="Filter names, search all files"
+          aria-label="Filter names, search all files"
           autoFocus
           value={typed}
           onChange={(event) => setTyped(event.target.value)}
@@ -62,6 +64,7 @@ export function FolderPage({ folder }: { folder: Folder }) {
         </ul>
         {rows.length === 0 && <p className="nothing">{typed ? "No name matches." : "This folder is empty."}</p>}
       </div>
+      <Search typed={typed} below={folder.path} />
     </main>
   );
 }
