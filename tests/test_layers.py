@@ -11,7 +11,7 @@ import chunkserve
 LAYERS = [  # lowest first; names in one row may not import each other
     {"errors", "versions", "datatypes", "chunkindex", "grid", "settings", "allocator", "board", "progress"},
     {"model", "render", "selection"},
-    {"wire", "codecs", "pyramid"},
+    {"wire", "codecs", "pyramid", "access"},
     {"metadata", "cache", "sources"},
     {"hdf5"},
     {"service"},
