@@ -2,7 +2,8 @@
 
     ChunkserveError
     ├── NotFound              nothing visible has that name
-    │   └── NoPermission      a file is there, and this server may not read it
+    │   ├── NoPermission      a file is there, and this server may not read it
+    │   └── Hidden            whether it is there or not, whoever asks may not see it
     ├── Gone                  a pinned version is no longer the current one
     ├── BadRequest            the request itself is malformed
     ├── TooLarge              a limit from the settings was exceeded; says which
@@ -34,6 +35,10 @@ class NotFound(ChunkserveError):
 
 class NoPermission(NotFound):
     """The file's mode keeps the server from reading it."""
+
+
+class Hidden(NotFound):
+    """Access rules hide it: said before anybody looks whether it is there."""
 
 
 class Gone(ChunkserveError):
