@@ -1,4 +1,4 @@
-"""The command line: ``serve``, ``demo``, ``inspect``, ``warm``, ``cache``, ``settings``."""
+"""The command line: ``serve``, ``demo``, ``inspect``, ``warm``, ``cache``, ``keys``, ``settings``."""
 
 import argparse
 import dataclasses
@@ -14,7 +14,8 @@ from rich.logging import RichHandler
 from rich.table import Table
 from rich.tree import Tree
 
-from chunkserve import __version__
+from chunkserve import __version__, cli_keys
+from chunkserve.access.rulefile import RuleFile
 from chunkserve.allocator import reuse_large_blocks
 from chunkserve.cache.disk import DiskCache
 from chunkserve.cache.levels import LevelCache
@@ -127,6 +128,17 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_cache)
 
     command = commands.add_parser(
+        "keys",
+        help="make, list and revoke API keys and share links",
+        description="create: a key that speaks in a user's name. share: a token for files or folders, good for whoever "
+        "has it. list: all keys. revoke: end keys, or links by their token. All of it works with the database that "
+        "the [access] section of the --config file names.",
+    )
+    cli_keys.add_arguments(command)
+    _add_settings(command)
+    command.set_defaults(run=_keys)
+
+    command = commands.add_parser(
         "settings",
         help="show all settings",
         description="Show all settings: present value, default, unit and meaning.",
@@ -167,6 +179,7 @@ def _serve(options: argparse.Namespace, console: Console) -> int:
 def _run(settings: Settings, paths: tuple[str, ...], console: Console) -> int:
     from chunkserve.server import open_sockets, serve  # noqa: PLC0415 - the other commands need no server
 
+    rules = RuleFile(settings.access).current if settings.access else None
     roots = open_roots(settings, paths)
     try:
         sockets = open_sockets(settings)
@@ -188,8 +201,17 @@ def _run(settings: Settings, paths: tuple[str, ...], console: Console) -> int:
         console.print(f'  xarray.open_zarr("{base}/zarr/{example}")', soft_wrap=True)
         console.print(f'  zarr.open("{base}/zarr/{example}", mode="r")', soft_wrap=True)
         console.print(f"  curl {base}/zarr/{example}/zarr.json", soft_wrap=True)
-    if settings.host not in ("127.0.0.1", "localhost", "::1"):
-        console.print("\n[yellow]Listening beyond this machine: everybody who reaches it may read these files.[/]")
+    if rules is not None:
+        count, rest = len(rules.rules.rules), rules.options.default
+        console.print(f"\nAccess: {count} rules of {settings.access}; what they do not name is {rest}", soft_wrap=True)
+    elif settings.host in ("127.0.0.1", "localhost", "::1"):
+        console.print("\nAccess: open, no rules are configured: everybody on this machine may read these files")
+    else:
+        console.print(
+            "\n[yellow]Access: open, no rules are configured, and listening beyond this machine: everybody who reaches "
+            "it may read these files.[/]",
+            soft_wrap=True,
+        )
     console.print("\n[dim]Ctrl-C stops.[/]")
     return serve(settings, paths, sockets)
 
@@ -319,6 +341,10 @@ def _label(report: Report) -> str:
 
 def _plain(text: str) -> str:
     return text.replace("[", r"\[")
+
+
+def _keys(options: argparse.Namespace, console: Console) -> int:
+    return cli_keys.run(options, _load(options), console)
 
 
 def _settings(options: argparse.Namespace, console: Console) -> int:

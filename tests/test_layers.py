@@ -12,12 +12,12 @@ LAYERS = [  # lowest first; names in one row may not import each other
     {"errors", "versions", "datatypes", "chunkindex", "grid", "settings", "allocator", "board", "progress"},
     {"model", "render", "selection"},
     {"wire", "codecs", "pyramid", "access"},
-    {"metadata", "cache", "sources"},
+    {"metadata", "cache", "sources", "identity"},
     {"hdf5"},
     {"service"},
     {"faces", "inspection", "library", "warming"},
     {"app", "express"},
-    {"server"},
+    {"server", "cli_keys"},
     {"cli"},
     {"__main__"},
 ]
@@ -26,8 +26,8 @@ ALLOWED = {("chunkindex", "errors"), ("grid", "errors"), ("settings", "errors")}
 ROOT = Path(chunkserve.__file__).parent
 MODULES = [path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py"]
 SHARED_BY_FACES = {
-    "asgi", "conditions", "home", "listing", "negotiation", "paths", "problems", "questions", "respond",
-    "sending", "steps", "streams", "traffic", "turns",
+    "asgi", "audit", "conditions", "doors", "guard", "home", "listing", "negotiation", "paths", "problems", "questions",
+    "respond", "sending", "steps", "streams", "traffic", "turns",
 }  # fmt: skip
 
 

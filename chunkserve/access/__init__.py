@@ -1,1 +1,1 @@
-"""Who may see what: one pure decision over rules. Knows no files, no HTTP and no clock."""
+"""Who may see what: one pure decision over rules. Knows no HTTP; only ``rulefile`` reads a file."""
