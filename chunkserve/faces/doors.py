@@ -137,7 +137,7 @@ class Doors:
 
     def refused(self, request: Request, error: Unauthenticated) -> None:
         """Tell the log why somebody was not let in."""
-        log.warning("401 %s from %s: %s", request.shown, request.peer, error.reason)
+        log.info("401 %s from %s: %s", request.shown, request.peer, error.reason)
 
     def shows_metrics(self, guest: Guest) -> bool:
         """Whether somebody may read the figures."""

@@ -9,13 +9,12 @@ from chunkserve.access.options import read_options, rules_of
 from chunkserve.access.principal import ANONYMOUS, Principal
 from chunkserve.access.sight import Sight
 from chunkserve.errors import ChunkserveError, NotFound
+from chunkserve.service.pyramids import Wish
 from chunkserve.service.store import ForeignChunk, Store
 from tests.conftest import OpenStore
 
 RULES = rules_of(
-    read_options(
-        {"rule": [{"path": "open/**", "level": "anonymous"}, {"path": "p42/**", "groups": ["p42"]}]}, "test"
-    )
+    read_options({"rule": [{"path": "open/**", "level": "anonymous"}, {"path": "p42/**", "groups": ["p42"]}]}, "test")
 )
 MEMBER = Principal("anna", frozenset({"p42"}))
 
@@ -128,8 +127,6 @@ def test_a_hidden_link_is_listed_as_a_broken_one_is(all_views: tuple[Store, Stor
 
 
 def test_pyramids_made_for_one_are_not_found_by_another(all_views: tuple[Store, Store]) -> None:
-    from chunkserve.service.pyramids import Wish
-
     member, stranger = all_views
     path = parts("open/to_virtual.h5/entry/data")
     assert member.images.find(path, Wish(), 3).count >= 0
@@ -159,9 +156,7 @@ def test_rules_name_roots_where_there_are_several(open_store: OpenStore, archive
 
 def test_where_roots_overlap_all_names_of_a_file_count(open_store: OpenStore, archive: Path) -> None:
     rules = rules_of(
-        read_options(
-            {"rule": [{"path": "all/**", "level": "anonymous"}, {"path": "part/**", "groups": ["x"]}]}, "test"
-        )
+        read_options({"rule": [{"path": "all/**", "level": "anonymous"}, {"path": "part/**", "groups": ["x"]}]}, "test")
     )
     sight = Sight(rules, ANONYMOUS, "data", 0)
     stranger = open_store(f"all={archive}", f"part={archive / 'p42'}").seen_with(sight, sight.key)
