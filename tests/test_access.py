@@ -31,24 +31,50 @@ groups = ["p42"]
 
 # what to ask each face for: {} is a file with the dataset entry/data
 ROUTES: dict[str, list[str]] = {
-    "zarr": ["/zarr/{}/", "/zarr/{}", "/zarr/{}/zarr.json", "/zarr/{}/entry/data/zarr.json", "/zarr/{}/entry/data/c/0/0", "/zarr/{}/entry", "/zarr;v=1/{}/entry/data/c/0/0"],
-    "zarr2": ["/zarr2/{}/", "/zarr2/{}/.zmetadata", "/zarr2/{}/.zgroup", "/zarr2/{}/entry/data/.zarray",
-              "/zarr2/{}/entry/data/.zattrs", "/zarr2/{}/entry/data/0.0"],
-    "ome": ["/ome/{}/entry/data/zarr.json", "/ome/{}/entry/data/0/c/0/0", "/ome/{}/entry/data/1/c/0/0",
-            "/ome;preview=1/{}/entry/data/1/c/0/0"],
+    "zarr": [
+        "/zarr/{}/",
+        "/zarr/{}",
+        "/zarr/{}/zarr.json",
+        "/zarr/{}/entry/data/zarr.json",
+        "/zarr/{}/entry/data/c/0/0",
+        "/zarr/{}/entry",
+        "/zarr;v=1/{}/entry/data/c/0/0",
+    ],
+    "zarr2": [
+        "/zarr2/{}/",
+        "/zarr2/{}/.zmetadata",
+        "/zarr2/{}/.zgroup",
+        "/zarr2/{}/entry/data/.zarray",
+        "/zarr2/{}/entry/data/.zattrs",
+        "/zarr2/{}/entry/data/0.0",
+    ],
+    "ome": [
+        "/ome/{}/entry/data/zarr.json",
+        "/ome/{}/entry/data/0/c/0/0",
+        "/ome/{}/entry/data/1/c/0/0",
+        "/ome;preview=1/{}/entry/data/1/c/0/0",
+    ],
     "ome2": ["/ome2/{}/entry/data/.zattrs", "/ome2/{}/entry/data/0/.zarray", "/ome2/{}/entry/data/0/0/0"],
     "tiles": ["/tiles/{}/entry/data/0/0/0.png", "/tiles/{}/entry/data/xyz/0/0/0.png", "/tiles/{}/entry/data/info.json"],
     "dzi": ["/dzi/{}/entry/data.dzi", "/dzi/{}/entry/data_files/8/0_0.png"],
     "meta": ["/meta/{}", "/meta/{}/entry/data", "/meta/{}?depth=all&format=json"],
     "reduce": ["/reduce/{}/entry/data?op=mean"],
-    "slice": ["/slice/{}/entry/data", "/slice/{}/entry/data?sel=0:2,0:2&format=npy", "/slice/{}/entry/data?sel=0:4,5&format=json"],
+    "slice": [
+        "/slice/{}/entry/data",
+        "/slice/{}/entry/data?sel=0:2,0:2&format=npy",
+        "/slice/{}/entry/data?sel=0:4,5&format=json",
+    ],
     "stats": ["/stats/{}/entry/data", "/stats/{}/entry/data?level=0"],
     "files": ["/files/{}"],
-    "h5grove": ["/h5grove/meta/?file={}&path=/entry/data", "/h5grove/attr/?file={}&path=/entry/data",
-                "/h5grove/data/?file={}&path=/entry/data", "/h5grove/stats/?file={}&path=/entry/data",
-                "/h5grove/paths/?file={}&path=/"],
+    "h5grove": [
+        "/h5grove/meta/?file={}&path=/entry/data",
+        "/h5grove/attr/?file={}&path=/entry/data",
+        "/h5grove/data/?file={}&path=/entry/data",
+        "/h5grove/stats/?file={}&path=/entry/data",
+        "/h5grove/paths/?file={}&path=/",
+    ],
     "refs": ["/refs/{}.json"],
-}  # fmt: skip
+}
 ALL = [url for urls in ROUTES.values() for url in urls]
 CHUNKS = [url for url in ALL if "/c/" in url or url.endswith(("/0.0", "/0/0"))]
 
@@ -164,10 +190,22 @@ LEADING_IN = ["to_virtual.h5/entry/data", "to_nested.h5/entry/data", "master.h5/
 @pytest.mark.parametrize("dataset", LEADING_IN)
 @pytest.mark.parametrize(
     "route",
-    ["/zarr/open/{}/zarr.json", "/zarr/open/{}/c/0/0", "/zarr2/open/{}/.zarray", "/zarr2/open/{}/0.0", "/ome/open/{}/zarr.json",
-     "/ome/open/{}/0/c/0/0", "/tiles/open/{}/0/0/0.png", "/tiles/open/{}/info.json", "/dzi/open/{}.dzi", "/meta/open/{}",
-     "/slice/open/{}", "/reduce/open/{}?op=max", "/stats/open/{}"],
-)  # fmt: skip
+    [
+        "/zarr/open/{}/zarr.json",
+        "/zarr/open/{}/c/0/0",
+        "/zarr2/open/{}/.zarray",
+        "/zarr2/open/{}/0.0",
+        "/ome/open/{}/zarr.json",
+        "/ome/open/{}/0/c/0/0",
+        "/tiles/open/{}/0/0/0.png",
+        "/tiles/open/{}/info.json",
+        "/dzi/open/{}.dzi",
+        "/meta/open/{}",
+        "/slice/open/{}",
+        "/reduce/open/{}?op=max",
+        "/stats/open/{}",
+    ],
+)
 def test_an_open_file_does_not_lead_into_a_closed_one(guarded: Archive, dataset: str, route: str) -> None:
     file = dataset.split("/", maxsplit=1)[0]
     for _ in range(2):
