@@ -1,6 +1,6 @@
 """Who asks: a person, a program, or whoever holds a link."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from chunkserve.access.pattern import Parts, Pattern
@@ -43,6 +43,7 @@ class Principal:
         scope: What the credential is limited to.
         grant: What the credential itself allows, whatever the rules say: that of a share link.
         expires: When the credential ends, in seconds since 1970.
+        credential: What catalogues are asked with in the principal's name. Never shown.
     """
 
     user: str = ""
@@ -50,7 +51,8 @@ class Principal:
     way: str = ""
     scope: Scope = Scope()
     grant: Scope | None = None
-    expires: float = float("inf")
+    expires: float = field(default=float("inf"), compare=False)
+    credential: str = field(default="", repr=False)
 
     @property
     def is_authenticated(self) -> bool:

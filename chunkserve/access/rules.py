@@ -90,6 +90,11 @@ class Rules:
         at = bisect_right(self.dates, now)
         return self.dates[at] if at < len(self.dates) else NEVER
 
+    def last_date(self, now: float) -> float:
+        """The last of these dates that has come."""
+        at = bisect_right(self.dates, now)
+        return self.dates[at - 1] if at else -NEVER
+
     def deciding(self, action: Action, path: Parts) -> int | None:
         """The number of the rule that decides about a path, if one names it."""
         for number in self._candidates(path):

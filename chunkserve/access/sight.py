@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable
 from functools import cached_property
 
 from chunkserve.access.pattern import Parts
-from chunkserve.access.principal import Action, Principal
+from chunkserve.access.principal import Action, Principal, Scope
 from chunkserve.access.rules import Decision, Rules
 
 REMEMBERED = 65_536
@@ -15,7 +15,7 @@ Ask = Callable[[str, Principal, Action, Parts], Decision]
 
 
 class Sight:
-    """The rules as they are for one principal and one action, from ``now`` until :attr:`until`."""
+    """The rules as they are for one principal and one action, from :attr:`since` until :attr:`until`."""
 
     def __init__(self, rules: Rules, principal: Principal, action: Action, now: float, ask: Ask | None = None) -> None:
         """Look at rules with the eyes of a principal.
@@ -30,6 +30,7 @@ class Sight:
         self.rules = rules
         self.principal = principal
         self.action = action
+        self.since = rules.last_date(now)
         self.until = min(rules.next_date(now), principal.expires)
         self._now = now
         self._ask = ask
@@ -39,11 +40,15 @@ class Sight:
     @cached_property
     def key(self) -> Hashable:
         """Equal for sights that see the same."""
-        about = self.principal.user if any(rule.resolver for rule in self.rules.rules) else ""
+        about = self.principal if any(rule.resolver for rule in self.rules.rules) else None
         applies = tuple(self.action in rule.actions for rule in self.rules.rules)
-        scope = self.principal.scope if self.action in self.principal.scope.actions else None
-        grant = self.principal.grant
+        scope = self._paths(self.principal.scope)
+        grant = self._paths(self.principal.grant)
         return self.rules.version, applies, self._open, scope, grant, about
+
+    def _paths(self, scope: Scope | None) -> Hashable:
+        """What a scope comes to for this action."""
+        return scope.paths if scope is not None and self.action in scope.actions else "nothing"
 
     def may(self, path: Parts) -> bool:
         """Whether a path may be seen."""

@@ -1,9 +1,11 @@
 """Who comes in by which door: credentials to a principal, principal and action to the faces of what they may see."""
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote, unquote
 
 from chunkserve.access.principal import ANONYMOUS, Action, Principal
 from chunkserve.access.rulefile import RuleFile
@@ -16,11 +18,14 @@ from chunkserve.identity.identify import CONFIRMED_FOR, Credentials, Identity, f
 from chunkserve.service.store import Store
 from chunkserve.sources.localfile import WouldBlock
 
-VIEWS = 64
+VIEWS = 256
 """Views remembered, per worker: there is one for all whom the rules treat alike."""
 
 GUESTS = 4096
 """Credentials remembered, per worker."""
+
+_IDENTIFIER = re.compile(rb"(?<=.)/@([A-Za-z0-9_-]+)(?::|%3A)([^/]+)")
+_IN_QUERY = re.compile(rb"file=@([A-Za-z0-9_-]+)(?::|%3A)([^&;]+)")
 
 log = logging.getLogger("chunkserve.access")
 
@@ -34,12 +39,18 @@ class View:
     Attributes:
         store: The data.
         faces: Over them.
-        until: Seconds since 1970 when it may be another one.
+        since: Seconds since 1970 since when it is as it is.
+        until: When it may be another one.
     """
 
     store: Store
     faces: Faces
+    since: float
     until: float
+
+    def holds(self, now: float) -> bool:
+        """Whether it still is as it was; nor does a clock that is turned back leave open what was not yet."""
+        return self.since <= now < self.until
 
 
 @dataclass(eq=False)
@@ -126,14 +137,38 @@ class Doors:
         if not wait:
             raise WouldBlock
         principal = self.identity.principal(shown)
+        if not self._clock() < principal.expires:
+            raise Unauthenticated("expired")
         if not principal.is_authenticated and principal.grant is None:
             return self._anonymous
         if known is not None and known.principal == principal:
-            known.confirmed = now
+            known.principal, known.confirmed = principal, now
             return known
         guest = Guest(principal, now)
         self._guests.put(name, guest)
         return guest
+
+    def by_path(self, request: Request, guest: Guest, *, wait: bool) -> Request:
+        """A request with the path in place of a catalogue's identifier: ``@name:identifier``.
+
+        Raises:
+            WouldBlock: Not ``wait``, and the catalogue has to be asked.
+            NotFound: There is no such identifier.
+        """
+        in_path = _IDENTIFIER.search(request.path)
+        found = in_path or _IN_QUERY.search(request.query)
+        if found is None:
+            return request
+        name, identifier = (unquote(part.decode("latin-1")) for part in found.groups())
+        if not wait:
+            raise WouldBlock
+        parts = self.identity.place(name, identifier, guest.principal)
+        path = "/".join(quote(part, safe="") for part in parts).encode()
+        if in_path is not None:
+            end = in_path.end()
+            return request._replace(path=request.path[: in_path.start() + 1] + path + request.path[end:])
+        query = request.query[: found.start() + 5] + path + request.query[found.end() :]
+        return request._replace(query=query)
 
     def refused(self, request: Request, error: Unauthenticated) -> None:
         """Tell the log why somebody was not let in."""
@@ -153,15 +188,15 @@ class Doors:
         """What somebody may see."""
         known = guest.views.get(action)
         now = self._clock()
-        if known is not None and now < known.until:
+        if known is not None and known.holds(now):
             return known
         sight = Sight(self.rules.current.rules, guest.principal, action, now, self.identity.ask)
         key = sight.key
         found = self._views.get(key)
-        if found is None or not now < found.until:
+        if found is None or not found.holds(now):
             until = min(sight.until, now + self.identity.remember)
             store = self._store.seen_with(sight, key)
-            found = View(store, self._open_faces(store), until)
+            found = View(store, self._open_faces(store), sight.since, until)
             self._views.put(key, found)
-        guest.views[action] = found if found.until <= sight.until else View(found.store, found.faces, sight.until)
+        guest.views[action] = found if found.until <= sight.until else replace(found, until=sight.until)
         return guest.views[action]

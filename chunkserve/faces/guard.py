@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp
 
@@ -21,7 +22,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 CHALLENGE = b'Bearer realm="chunkserve"'
 
 _DOCUMENTS = frozenset({b"", b"zarr.json", b".zarray", b".zattrs", b".zgroup", b".zmetadata"})
-_QUERY = re.compile(rb"(?:\A|&)token=([^&]*)")
+_QUERY = re.compile(rb"(?:\A|&)(token|sessionId)=([^&]*)")
+_NAMES = (b"token=", b"sessionId=")
 
 
 def _zarr(request: Request) -> Action:
@@ -30,7 +32,8 @@ def _zarr(request: Request) -> Action:
 
 
 def _h5grove(request: Request) -> Action:
-    return "metadata" if request.path.rsplit(b"/", 1)[-1] in (b"attr", b"h5grove", b"meta", b"paths") else "data"
+    what = request.path.rstrip(b"/").rsplit(b"/", 1)[-1]
+    return "metadata" if what in (b"attr", b"h5grove", b"meta", b"paths") else "data"
 
 
 ACTIONS: Mapping[bytes, Callable[[Request], Action]] = {
@@ -77,7 +80,7 @@ class Guarded:
         if audit is not None:
             audit.record(asked, guest.principal, action, reply)
         if reply.status == 308:
-            _keep_token(request, reply.head)
+            _keep_secrets(request, reply.head)
         _limit(reply.head, guest, view, self._doors)
         return reply
 
@@ -89,17 +92,20 @@ class Guarded:
             asked, _, view, _ = self._enter(request, wait=False)
             say = getattr(view.faces[self._name], "error", self._respond.error)
         except (ChunkserveError, WouldBlock):
-            asked, say = without_token(request)[0], self._respond.error
+            asked, say = without_secrets(request)[0], self._respond.error
         reply: Reply = say(asked, error)
         reply.head += self._doors.vary
         return reply
 
     def _enter(self, request: Request, *, wait: bool) -> tuple[Request, Guest, View, Action]:
         """The request without credentials, who asks, what they see, and what for."""
-        asked, token = without_token(request)
-        guest = self._doors.admit(_credentials(request, token), wait=wait)
+        asked, secrets = without_secrets(request)
+        guest = self._doors.admit(_credentials(request, secrets), wait=wait)
         action = self._action(asked)
-        return asked._replace(who=str(guest.principal)), guest, self._doors.view(guest, action), action
+        asked = asked._replace(who=str(guest.principal))
+        if b"/@" in asked.path or b"file=@" in asked.query:
+            asked = self._doors.by_path(asked, guest, wait=wait)
+        return asked, guest, self._doors.view(guest, action), action
 
 
 def guarded_faces(names: Iterable[bytes], doors: Doors, respond: Responder) -> dict[bytes, Face]:
@@ -128,9 +134,9 @@ class GuardedPages:
         headers = {name: value for name, value in scope["headers"] if name in WANTED}
         client = scope.get("client")
         request = Request(scope["raw_path"], scope["query_string"], headers, peer=client[0] if client else "")
-        asked, token = without_token(request)
+        asked, secrets = without_secrets(request)
         try:
-            shown = _credentials(request, token)
+            shown = _credentials(request, secrets)
             try:
                 guest = self._doors.admit(shown, wait=False)
             except WouldBlock:
@@ -155,7 +161,7 @@ class GuardedPages:
 
 def _refusal(request: Request, error: ChunkserveError, doors: Doors, respond: Responder) -> Reply:
     """The answer to a credential that is not good, or of which nobody can say at the moment."""
-    asked = without_token(request)[0]
+    asked = without_secrets(request)[0]
     reply = respond.error(asked, error)
     if isinstance(error, Unauthenticated):
         doors.refused(asked, error)
@@ -164,38 +170,40 @@ def _refusal(request: Request, error: ChunkserveError, doors: Doors, respond: Re
     return reply
 
 
-def without_token(request: Request) -> tuple[Request, str]:
-    """A request as if it carried no share link, and the link's token."""
+def without_secrets(request: Request) -> tuple[Request, dict[bytes, str]]:
+    """A request as if its URL carried no credentials, and these: a share link's ``token``, a ``sessionId``."""
     path, query = request.path, request.query
-    if b"token=" not in path and b"token=" not in query:
-        return request, ""
+    if not any(name in path or name in query for name in _NAMES):
+        return request, {}
     end = path.find(b"/", 1)
     first = path if end < 0 else path[:end]
-    tokens = [match[0].removeprefix(b";token=") for match in SECRET.finditer(first)]
+    found = SECRET.findall(first) + _QUERY.findall(query)
     path = SECRET.sub(b"", first) + path[len(first) :]
-    tokens += [match[1] for match in _QUERY.finditer(query)]
-    query = b"&".join(part for part in query.split(b"&") if not part.startswith(b"token="))
-    if len(set(tokens)) > 1:
-        return request._replace(path=path, query=query), "several"
-    return request._replace(path=path, query=query), tokens[0].decode("latin-1") if tokens else ""
+    query = b"&".join(part for part in query.split(b"&") if not part.startswith(_NAMES))
+    secrets: dict[bytes, str] = {}
+    for name, value in found:
+        text = unquote_to_bytes(value).decode("latin-1")
+        secrets[name] = text if secrets.get(name, text) == text else "several"  # which is none
+    return request._replace(path=path, query=query), secrets
 
 
-def _credentials(request: Request, token: str) -> Credentials:
+def _credentials(request: Request, secrets: dict[bytes, str]) -> Credentials:
     headers = request.headers
     return Credentials(
         headers.get(b"authorization", b"").decode("latin-1"),
-        token,
+        secrets.get(b"token", ""),
         headers.get(b"x-forwarded-user", b"").decode("utf-8", "replace"),
         headers.get(b"x-forwarded-groups", b"").decode("utf-8", "replace"),
         request.peer,
+        secrets.get(b"sessionId", ""),
     )
 
 
-def _keep_token(request: Request, head: Headers) -> None:
-    """Have a redirection lead on with the token of the query."""
-    found = _QUERY.search(request.query)
-    if found:
-        head[:] = [(n, v + b"?token=" + found[1] if n == b"location" else v) for n, v in head]
+def _keep_secrets(request: Request, head: Headers) -> None:
+    """Have a redirection lead on with the credentials of the query."""
+    shown = b"&".join(b"%s=%s" % pair for pair in _QUERY.findall(request.query))
+    if shown:
+        head[:] = [(n, v + b"?" + shown if n == b"location" else v) for n, v in head]
 
 
 def _limit(head: Headers, guest: Guest, view: View, doors: Doors) -> None:

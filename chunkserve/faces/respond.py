@@ -41,7 +41,7 @@ _EXPOSED = (
 _ALLOWED = b"Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range"
 _OF_THE_BODY = frozenset({b"cache-control", b"content-disposition", b"content-type"})
 
-SECRET = re.compile(rb";token=[^;/]*")
+SECRET = re.compile(rb";(token|sessionId)=([^;/]*)")
 """A credential in a path: in its first segment."""
 
 
@@ -71,7 +71,7 @@ class Request(NamedTuple):
     @property
     def shown(self) -> str:
         """The request for logs: its path without secrets, and who asks."""
-        path = SECRET.sub(b";token=...", self.path).decode("latin-1")
+        path = SECRET.sub(rb";\1=...", self.path).decode("latin-1")
         return f"{path} ({self.who})" if self.who else path
 
     def known(self) -> str:

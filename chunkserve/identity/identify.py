@@ -10,7 +10,7 @@ from chunkserve.access.options import AccessOptions
 from chunkserve.access.pattern import Parts
 from chunkserve.access.principal import ANONYMOUS, Action, Principal
 from chunkserve.access.rules import Decision
-from chunkserve.errors import BadRequest, Unauthenticated
+from chunkserve.errors import BadRequest, NotFound, Unauthenticated
 from chunkserve.identity.keys import PREFIX, KeyStore
 
 CONFIRMED_FOR = 10.0
@@ -26,6 +26,7 @@ class Credentials(NamedTuple):
         user: Whom a proxy says it has let in.
         groups: Of that user, with commas between.
         peer: Address the request comes from.
+        session: Of a catalogue.
     """
 
     authorization: str = ""
@@ -33,11 +34,12 @@ class Credentials(NamedTuple):
     user: str = ""
     groups: str = ""
     peer: str = ""
+    session: str = ""
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is shown."""
-        return not (self.authorization or self.token or self.user)
+        return not (self.authorization or self.session or self.token or self.user)
 
 
 class Identity:
@@ -60,7 +62,14 @@ class Identity:
         """
         self.keys = KeyStore(options.database or os.path.join(folder, "access.sqlite"))
         self._networks = tuple(ipaddress.ip_network(network) for network in options.proxies)
-        self.remember = float("inf")
+        self._resolvers = None
+        if options.resolver:
+            try:
+                from chunkserve.identity.resolvers import Resolvers  # noqa: PLC0415 - an extra
+            except ImportError as error:
+                raise BadRequest(f"resolvers need more: pip install 'chunkserve[auth]' ({error})") from None
+            self._resolvers = Resolvers(options.resolver)
+        self.remember = self._resolvers.remember if self._resolvers is not None else float("inf")
         self._providers = None
         if options.oidc:
             try:
@@ -71,8 +80,19 @@ class Identity:
 
     def ask(self, resolver: str, principal: Principal, action: Action, path: Parts) -> Decision:
         """Whether a resolver, by its name, allows something."""
-        del principal, action, path
-        return Decision(False, f"there is no resolver {resolver}")
+        if self._resolvers is None:
+            return Decision(False, f"there is no resolver {resolver}")
+        return self._resolvers.ask(resolver, principal, action, path)
+
+    def place(self, resolver: str, identifier: str, principal: Principal) -> Parts:
+        """The path that a catalogue's identifier means.
+
+        Raises:
+            NotFound: There is no such resolver or identifier.
+        """
+        if self._resolvers is None:
+            raise NotFound(resolver)
+        return self._resolvers.place(resolver, identifier, principal)
 
     def close(self) -> None:
         """Close the database."""
@@ -106,6 +126,8 @@ class Identity:
             found = Principal(shown.user, groups, "proxy")
         if shown.authorization:
             found = self._authorized(shown.authorization)
+        if shown.session:
+            found = self._of_catalogue(shown.session)
         if shown.token:
             link = self._holder(shown.token)
             if found.is_authenticated:  # a link adds to what somebody may see anyway
@@ -123,9 +145,14 @@ class Identity:
             raise Unauthenticated(f"Authorization: {scheme[:20]} is not understood, only Bearer")
         if text.startswith(PREFIX):
             return self.keys.find(text).principal
-        if self._providers is None:
-            raise Unauthenticated("no identity provider is configured")
-        return self._providers.principal(text)
+        if self._providers is not None and self._providers.knows(text):
+            return self._providers.principal(text)
+        return self._of_catalogue(text)
+
+    def _of_catalogue(self, credential: str) -> Principal:
+        if self._resolvers is None:
+            raise Unauthenticated("a token of nobody we know")
+        return self._resolvers.principal(credential)
 
     def _holder(self, token: str) -> Principal:
         try:

@@ -128,13 +128,22 @@ class Providers:
             Unauthenticated: It is not good, or from somebody else.
             ProviderFault: Nobody can say.
         """
-        if len(token) > MOST_TOKEN:
-            raise Unauthenticated("token too long")
-        try:
-            provider = self._by_issuer[_peek(token)["iss"]]
-        except (JoseError, ValueError, TypeError, KeyError):
-            raise Unauthenticated("a token of nobody we know") from None
+        provider = self._of(token)
+        if provider is None:
+            raise Unauthenticated("a token of nobody we know")
         return provider.principal(token)
+
+    def knows(self, token: str) -> bool:
+        """Whether a token claims to be of one of them."""
+        return self._of(token) is not None
+
+    def _of(self, token: str) -> Provider | None:
+        if len(token) > MOST_TOKEN:
+            return None
+        try:
+            return self._by_issuer.get(_peek(token)["iss"])
+        except (JoseError, ValueError, TypeError, KeyError):
+            return None
 
 
 def _peek(token: str) -> Mapping[str, Any]:
