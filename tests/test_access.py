@@ -216,6 +216,32 @@ def test_an_open_file_does_not_lead_into_a_closed_one(guarded: Archive, dataset:
         guarded.ask(route.format(dataset), **guarded.member)
 
 
+@pytest.mark.parametrize("dataset", [name for name in LEADING_IN if "link" not in name and "symbolic" not in name])
+@pytest.mark.parametrize("what", ["meta", "attr", "data", "stats"])
+def test_h5grove_does_not_lead_into_a_closed_file(guarded: Archive, dataset: str, what: str) -> None:
+    file, _, inside = dataset.partition("/")
+    url = f"/h5grove/{what}/?file=open/{file}&path=/"
+    absent = inside[:-1] + "_"  # the answer has the name in it
+    for _ in range(2):
+        hidden, nothing = told(guarded.ask(url + inside)), told(guarded.ask(url + absent))
+        assert hidden[:2] == nothing[:2]
+        assert hidden[2].replace(inside.encode(), absent.encode()) == nothing[2]
+        assert guarded.ask(url + inside, **guarded.member).status == 200
+    for listing in (f"/h5grove/meta/?file=open/{file}&path=/entry", f"/h5grove/paths/?file=open/{file}&path=/"):
+        name = inside.partition("/")[2].encode()
+        assert b'"' + name + b'"' in guarded.ask(listing, **guarded.member).body.replace(b"/entry/", b"")
+        assert b'"' + name + b'"' not in guarded.ask(listing).body.replace(b"/entry/", b"")
+
+
+@pytest.mark.parametrize("what", ["meta", "data"])
+def test_to_h5grove_a_link_into_a_closed_file_is_a_broken_one(guarded: Archive, what: str) -> None:
+    url = f"/h5grove/{what}/?file=open/master.h5&path=/entry/"
+    hidden, absent = (guarded.ask(url + name) for name in ("to_link", "to_absent"))
+    assert hidden.status == absent.status
+    plain = hidden.body.replace(b"to_link", b"to_absent").replace(b"secret.h5", b"nothing.h5")
+    assert plain == absent.body
+
+
 def test_listings_name_only_what_may_be_seen(guarded: Archive) -> None:
     page = guarded.ask("/zarr/").body
     assert b"open/" in page

@@ -136,12 +136,14 @@ class Nodes:
             NotFound: It is broken, or leads to a dataset that draws from what may not be seen.
         """
         found = self._target(file, group, link, MAX_HOPS)
-        if self.files.roots.sight is not None and not self._is_seen(*found[:2]):
+        if not self.is_seen(*found[:2]):
             raise Hidden(link.name.decode("utf-8", "backslashreplace"))
         return found
 
-    def _is_seen(self, file: HdfFile, number: int) -> bool:
+    def is_seen(self, file: HdfFile, number: int) -> bool:
         """Whether all that an object draws from may be seen."""
+        if self.files.roots.sight is None:
+            return True
         found = file.structure().get(number)
         if not isinstance(found, Dataset) or found.layout not in ("virtual", "external"):
             return True
