@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from urllib.parse import quote, unquote
 
 from chunkserve.access.principal import ANONYMOUS, Action, Principal
@@ -14,7 +15,7 @@ from chunkserve.cache.recent import Recent
 from chunkserve.errors import Unauthenticated
 from chunkserve.faces.audit import Audit
 from chunkserve.faces.respond import Face, Headers, Request
-from chunkserve.identity.identify import CONFIRMED_FOR, Credentials, Identity, fingerprint
+from chunkserve.identity.identify import CONFIRMED_FOR, NOBODY, Credentials, Identity, fingerprint
 from chunkserve.service.store import Store
 from chunkserve.sources.localfile import WouldBlock
 
@@ -66,6 +67,11 @@ class Guest:
     principal: Principal
     confirmed: float
     views: dict[Action, View] = field(default_factory=dict)
+
+    @cached_property
+    def name(self) -> str:
+        """For logs."""
+        return str(self.principal)
 
 
 class Doors:
@@ -125,7 +131,7 @@ class Doors:
             Unauthenticated: They are not good.
             WouldBlock: Not ``wait``, and they have to be looked at.
         """
-        if shown.is_empty:
+        if shown is NOBODY or shown.is_empty:
             return self._anonymous
         name = fingerprint(shown)
         known = self._guests.get(name)

@@ -12,7 +12,7 @@ from chunkserve.access.principal import Action
 from chunkserve.errors import ChunkserveError, NotFound, Unauthenticated
 from chunkserve.faces.doors import Doors, Guest, View
 from chunkserve.faces.respond import SECRET, STORE, WANTED, Face, Headers, Reply, Request, Responder
-from chunkserve.identity.identify import Credentials
+from chunkserve.identity.identify import NOBODY, Credentials
 from chunkserve.sources.localfile import WouldBlock
 
 Scope = MutableMapping[str, Any]
@@ -102,7 +102,7 @@ class Guarded:
         asked, secrets = without_secrets(request)
         guest = self._doors.admit(_credentials(request, secrets), wait=wait)
         action = self._action(asked)
-        asked = asked._replace(who=str(guest.principal))
+        asked = asked._replace(who=guest.name)
         if b"/@" in asked.path or b"file=@" in asked.query:
             asked = self._doors.by_path(asked, guest, wait=wait)
         return asked, guest, self._doors.view(guest, action), action
@@ -173,7 +173,7 @@ def _refusal(request: Request, error: ChunkserveError, doors: Doors, respond: Re
 def without_secrets(request: Request) -> tuple[Request, dict[bytes, str]]:
     """A request as if its URL carried no credentials, and these: a share link's ``token``, a ``sessionId``."""
     path, query = request.path, request.query
-    if not any(name in path or name in query for name in _NAMES):
+    if b"token=" not in path and b"sessionId=" not in path and (not query or not _QUERY.search(query)):
         return request, {}
     end = path.find(b"/", 1)
     first = path if end < 0 else path[:end]
@@ -189,6 +189,8 @@ def without_secrets(request: Request) -> tuple[Request, dict[bytes, str]]:
 
 def _credentials(request: Request, secrets: dict[bytes, str]) -> Credentials:
     headers = request.headers
+    if not secrets and b"authorization" not in headers and b"x-forwarded-user" not in headers:
+        return NOBODY
     return Credentials(
         headers.get(b"authorization", b"").decode("latin-1"),
         secrets.get(b"token", ""),

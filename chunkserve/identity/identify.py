@@ -42,6 +42,9 @@ class Credentials(NamedTuple):
         return not (self.authorization or self.session or self.token or self.user)
 
 
+NOBODY = Credentials()
+
+
 class Identity:
     """Tells who asks. Thread-safe; may wait for disks and identity providers.
 
