@@ -64,6 +64,8 @@ ROUTES: dict[str, list[str]] = {
         "/slice/{}/entry/data?sel=0:2,0:2&format=npy",
         "/slice/{}/entry/data?sel=0:4,5&format=json",
     ],
+    "line": ["/line/{}/entry/data?axis=0"],
+    "api": ["/api/files/{}"],
     "stats": ["/stats/{}/entry/data", "/stats/{}/entry/data?level=0"],
     "files": ["/files/{}"],
     "h5grove": [
@@ -77,6 +79,11 @@ ROUTES: dict[str, list[str]] = {
 }
 ALL = [url for urls in ROUTES.values() for url in urls]
 CHUNKS = [url for url in ALL if "/c/" in url or url.endswith(("/0.0", "/0/0"))]
+
+VIEWER = {"", "view", "embed", "assets"}
+"""The same pages whatever there is: what they show, they ask of the other routes."""
+
+VIEWER_PAGES = ["/", "/view/{}/entry/data", "/embed/{}", "/assets/nothing.js"]
 
 HIDDEN = ["p42/raw/secret.h5", "open/to_file.h5", "open/to_folder/secret.h5"]
 ABSENT = ["p42/raw/nothing.h5", "open/nothing.h5", "open/to_nothing.h5", "nowhere/at/all.h5"]
@@ -122,7 +129,8 @@ def guarded(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def test_no_route_is_without_a_decision(archive: Path, tmp_path: Path) -> None:
     faces = build(load({"cache_dir": str(tmp_path / "cache")}), (str(archive),))
     try:
-        assert {name.decode() for name in faces.faces} == set(ROUTES) == {name.decode() for name in ACTIONS}
+        names = {name.decode() for name in faces.faces}
+        assert names == set(ROUTES) | VIEWER == {name.decode() for name in ACTIONS}
         assert {route.path for route in faces.others.routes} == PAGES  # type: ignore[attr-defined]
     finally:
         faces.threads.shutdown()
@@ -157,7 +165,7 @@ def test_what_is_open_to_all_is_there_for_all(guarded: Archive, route: str) -> N
     assert free.body == guarded.ask(route.format("open/free.h5"), **guarded.member).body
 
 
-@pytest.mark.parametrize("route", [*ALL, *sorted(PAGES), "/elsewhere"])
+@pytest.mark.parametrize("route", [*ALL, *VIEWER_PAGES, *sorted(PAGES), "/elsewhere"])
 def test_a_credential_that_is_not_good_is_refused_everywhere(guarded: Archive, route: str) -> None:
     shown = [guarded.expired, {"Authorization": "Bearer cs_00000000_nonsense"}, {"Authorization": "Basic YTpi"},
              {"Authorization": "Bearer a.b.c"}, {"Authorization": "Bearer"}]  # fmt: skip
@@ -247,6 +255,13 @@ def test_listings_name_only_what_may_be_seen(guarded: Archive) -> None:
     assert b"open/" in page
     assert b"p42" not in page
     assert b"p42" in guarded.ask("/zarr/", **guarded.member).body
+    for path in ("p42", "p42/raw", "open/to_folder", "nowhere"):
+        assert told(guarded.ask(f"/api/files/{path}")) == told(guarded.ask("/api/files/nothing"))
+        assert guarded.ask(f"/zarr/{path}/").status == 404
+    names = [entry["name"] for entry in json.loads(guarded.ask("/api/files/open").body)["entries"]]
+    assert "free.h5" in names
+    assert not {"to_file.h5", "to_folder"} & set(names)
+    assert b"p42" not in guarded.ask("/api/files").body
     shown = guarded.ask("/zarr/open/").body
     assert b"free.h5" in shown
     assert b"to_file" not in shown
@@ -311,6 +326,15 @@ def test_pages_tell_no_names(guarded: Archive) -> None:
     assert told(guarded.ask("/metrics"))[0] == told(guarded.ask("/elsewhere"))[0]
     assert guarded.ask("/metrics", **guarded.member).status == 200
     assert guarded.ask("/").status == 200
+
+
+@pytest.mark.parametrize("page", VIEWER_PAGES)
+def test_pages_of_the_viewer_are_the_same_whatever_is_there(guarded: Archive, page: str) -> None:
+    found = {
+        repr(told(guarded.ask(page.format(file))))
+        for file in ("open/free.h5", "p42/raw/secret.h5", "p42/raw/absent.h5")
+    }
+    assert len(found) == 1
 
 
 def test_no_byte_of_a_closed_file_reaches_a_stranger(guarded: Archive) -> None:

@@ -37,6 +37,12 @@ def _h5grove(request: Request) -> Action:
 
 
 ACTIONS: Mapping[bytes, Callable[[Request], Action]] = {
+    b"": lambda _: "metadata",
+    b"api": lambda _: "metadata",
+    b"assets": lambda _: "metadata",
+    b"embed": lambda _: "metadata",
+    b"view": lambda _: "metadata",
+    b"line": lambda _: "data",
     b"zarr": _zarr,
     b"zarr2": _zarr,
     b"ome": lambda _: "data",  # its documents tell the range of values
@@ -53,7 +59,7 @@ ACTIONS: Mapping[bytes, Callable[[Request], Action]] = {
 }
 """What each face is asked for. A face that is not here cannot be served under access control."""
 
-PAGES = frozenset({"/", "/healthz", "/readyz", "/metrics"})
+PAGES = frozenset({"/healthz", "/readyz", "/metrics"})
 """Pages that know of access control: what is not here is not there."""
 
 

@@ -142,16 +142,6 @@ class Roots:
                 raise NotFound("/".join(parts))
         return place, ()
 
-    def check_shown(self, place: Place, asked: tuple[str, ...]) -> None:
-        """Refuse to list a folder, found under the components ``asked``, that is not to be seen.
-
-        Raises:
-            Hidden: It is not.
-        """
-        for path in {place.path, self._asked_path(asked)}:
-            if not self._is_shown(path):
-                raise Hidden("/".join(asked))
-
     def follow(self, target: bytes, near: Place) -> Place:
         """The file that a link inside an HDF5 file names: external link, VDS source or external storage.
 
@@ -182,9 +172,23 @@ class Roots:
                 return place
         raise (Hidden if hidden else NotFound)(os.fsdecode(target))
 
-    def listing(self, place: Place, asked: tuple[str, ...] = ()) -> Iterator[Entry]:
-        """Members of a folder that may be reached, in name order; ``asked`` are the components it was found under."""
-        above = self._asked_path(asked) if self.sight is not None else b""
+    def listing(self, place: Place, asked: tuple[str, ...] | None = None) -> Iterator[Entry]:
+        """Members of a folder that may be reached, in name order.
+
+        Args:
+            place: The folder.
+            asked: The components of the URL it was found under; needed where not everything may be seen.
+
+        Raises:
+            Hidden: The folder is not to be listed.
+        """
+        above = b""
+        if self.sight is not None:
+            if asked is None:
+                raise Hidden(place.name)
+            above = self._asked_path(asked) if asked else place.path
+            if not (self._is_shown(place.path) and self._is_shown(above)):
+                raise Hidden("/".join(asked))
         fd = self._open(place.root, place.parts, os.O_RDONLY | os.O_DIRECTORY)
         try:
             names = sorted(os.fsencode(name) for name in os.listdir(fd))

@@ -22,6 +22,7 @@ from chunkserve.faces.respond import Policy, Reply, Request, Responder
 from chunkserve.identity.identify import Identity
 from chunkserve.identity.keys import KeyStore
 from chunkserve.identity.links import share
+from chunkserve.settings import load
 from chunkserve.sources.localfile import WouldBlock
 from tests.access.archives import write
 from tests.conftest import OpenStore, Server
@@ -66,11 +67,11 @@ def open_faces(open_store: OpenStore, tmp_path: Path, clock: Clock) -> Iterator[
         respond = Responder(Policy(b"no-cache", b"public, max-age=31536000, immutable", frozenset({b"*"})), 2**20)
         file = RuleFile(str(path))
         opened.append(Identity(file.current.options, str(tmp_path)))
-        doors = Doors(store, lambda seen: faces_over(seen, respond, ""), file, opened[-1], clock=clock)
+        doors = Doors(store, lambda seen: faces_over(seen, respond, load({})), file, opened[-1], clock=clock)
         return guarded_faces(doors_faces(store, respond), doors, respond)  # type: ignore[return-value]
 
     def doors_faces(store: object, respond: Responder) -> list[bytes]:
-        return list(faces_over(store, respond, ""))  # type: ignore[arg-type]
+        return list(faces_over(store, respond, load({})))  # type: ignore[arg-type]
 
     yield make
     for identity in opened:
