@@ -332,7 +332,7 @@ def test_pages_tell_no_names(guarded: Archive) -> None:
 def test_pages_of_the_viewer_are_the_same_whatever_is_there(guarded: Archive, page: str) -> None:
     found = {
         repr(told(guarded.ask(page.format(file))))
-        for file in ("open/free.h5", "p42/raw/secret.h5", "p42/raw/absent.h5")
+        for file in ("open/sub/free.h5", "p42/raw/secret.h5", "p42/raw/absent.h5")
     }
     assert len(found) == 1
 
