@@ -1,18 +1,22 @@
 """The composition root: settings in, an ASGI application out, with every route in sight."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from chunkserve.access.rulefile import RuleFile
 from chunkserve.board import Board, Row
 from chunkserve.faces.asgi import Faces
+from chunkserve.faces.audit import Audit
 from chunkserve.faces.branch import Branch
 from chunkserve.faces.catalogue import CatalogueFace
+from chunkserve.faces.doors import Doors
 from chunkserve.faces.files import FileFace
+from chunkserve.faces.guard import GuardedPages, guarded_faces
 from chunkserve.faces.h5grove import H5groveFace
 from chunkserve.faces.line import LineFace
 from chunkserve.faces.meta import MetaFace
@@ -27,6 +31,7 @@ from chunkserve.faces.stats import StatsFace
 from chunkserve.faces.tiles import DeepZoomFace, TileFace
 from chunkserve.faces.viewer import ViewerFace
 from chunkserve.faces.zarr import ZarrFace
+from chunkserve.identity.identify import Identity
 from chunkserve.search.figures import samples as search_samples
 from chunkserve.search.finder import Finder
 from chunkserve.search.schema import path_of
@@ -36,6 +41,9 @@ from chunkserve.settings import Settings
 
 PUBLISHED_EVERY = 1.0
 """Seconds between two times that a worker tells the others its figures."""
+
+WATCHED_EVERY = 1.0
+"""Seconds between two looks at the file with the access rules."""
 
 
 def build(settings: Settings, paths: tuple[str, ...], row: Row | None = None) -> Faces:
@@ -57,10 +65,53 @@ def build(settings: Settings, paths: tuple[str, ...], row: Row | None = None) ->
         frozenset(origin.encode() for origin in settings.cors),
     )
     respond = Responder(policy, settings.cache_memory // 8)
-    tiles = TileFace(store, respond)
+
     finder = Finder(path_of(settings, store.roots)) if settings.search else None
+
+    def open_faces(seen: Store) -> dict[bytes, Face]:
+        return faces_over(seen, respond, settings, finder)
+
+    doors = open_doors(settings, store, open_faces) if settings.access else None
+    faces = open_faces(store) if doors is None else guarded_faces(open_faces(store), doors, respond)
+    routes = [
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/metrics", metrics),
+    ]
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        publishing = asyncio.create_task(_publish(metrics_of_all))
+        watching = asyncio.create_task(_watch(doors)) if doors is not None else None
+        yield
+        publishing.cancel()
+        if watching is not None and doors is not None:
+            watching.cancel()
+            doors.close()
+        metrics_of_all.publish()
+        threads.shutdown(wait=False, cancel_futures=True)
+        if finder is not None:
+            finder.close()
+        store.close()
+
+    others = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: not_found, 405: not_found})
+    pages = others if doors is None else GuardedPages(others, doors, respond)
+    found = Faces(faces, pages, respond, threads, settings.wait, posting=frozenset({b"slice"}))
+
+    def gather() -> list[Sample]:
+        of_search = search_samples(finder) if finder is not None else ()
+        return [*samples(store), *of_search, *found.traffic.samples()]
+
+    metrics_of_all = Metrics(row or Board(1).row(0), gather)
+    others.state.store, others.state.metrics = store, metrics_of_all
+    return found
+
+
+def faces_over(store: Store, respond: Responder, settings: Settings, finder: Finder | None) -> dict[bytes, Face]:
+    """Every face, by the first segment of its URLs. All they show, they ask of ``store``."""
+    tiles = TileFace(store, respond)
     viewer = ViewerFace(store, respond, settings.frame_ancestors)
-    faces: Mapping[bytes, Face] = {
+    return {
         b"zarr": ZarrFace(store, respond, 3),
         b"zarr2": ZarrFace(store, respond, 2),
         b"ome": OmeFace(store, respond, 3),
@@ -81,33 +132,26 @@ def build(settings: Settings, paths: tuple[str, ...], row: Row | None = None) ->
         b"h5grove": H5groveFace(store, respond),
         b"refs": ReferenceFace(store, respond, settings.public_url),
     }
-    routes = [
-        Route("/healthz", healthz),
-        Route("/readyz", readyz),
-        Route("/metrics", metrics),
-    ]
 
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        publishing = asyncio.create_task(_publish(metrics_of_all))
-        yield
-        publishing.cancel()
-        metrics_of_all.publish()
-        threads.shutdown(wait=False, cancel_futures=True)
-        if finder is not None:
-            finder.close()
-        store.close()
 
-    others = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: not_found, 405: not_found})
-    found = Faces(faces, others, respond, threads, settings.wait, posting=frozenset({b"slice"}))
+def open_doors(settings: Settings, store: Store, open_faces: Callable[[Store], Mapping[bytes, Face]]) -> Doors:
+    """Access control as the settings have it.
 
-    def gather() -> list[Sample]:
-        of_search = search_samples(finder) if finder is not None else ()
-        return [*samples(store), *of_search, *found.traffic.samples()]
+    Raises:
+        BadRequest: The rules are not understood.
+    """
+    rules = RuleFile(settings.access)
+    options = rules.current.options
+    audit = Audit(options.audit, options.audit_bytes, options.audit_files) if options.audit else None
+    identity = Identity(options, settings.state_folder())
+    return Doors(store, open_faces, rules, identity, audit=audit)
 
-    metrics_of_all = Metrics(row or Board(1).row(0), gather)
-    others.state.store, others.state.metrics = store, metrics_of_all
-    return found
+
+async def _watch(doors: Doors) -> None:
+    """Take changed rules, write the audit log."""
+    while True:
+        await asyncio.sleep(WATCHED_EVERY)
+        await asyncio.to_thread(doors.refresh)
 
 
 def told_of(store: Store, respond: Responder, finder: Finder | None) -> dict[bytes, Face]:

@@ -1,4 +1,4 @@
-"""The command line: ``serve``, ``demo``, ``inspect``, ``warm``, ``index``, ``cache``, ``settings``."""
+"""The command line: ``serve``, ``demo``, ``inspect``, ``warm``, ``index``, ``cache``, ``keys``, ``settings``."""
 
 import argparse
 import dataclasses
@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -15,7 +16,8 @@ from rich.logging import RichHandler
 from rich.table import Table
 from rich.tree import Tree
 
-from chunkserve import __version__
+from chunkserve import __version__, cli_keys
+from chunkserve.access.rulefile import RuleFile
 from chunkserve.allocator import reuse_large_blocks
 from chunkserve.cache.disk import DiskCache
 from chunkserve.cache.levels import LevelCache
@@ -46,6 +48,7 @@ EPILOG = """examples:
 Every setting is a flag of 'serve', a variable CHUNKSERVE_NAME and a line 'name = value' of the --config file, in this
 order of precedence."""
 
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - it has no public name
 
 STATES_SHOWN = {
     DONE: "looked into",
@@ -84,6 +87,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"chunkserve {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
+    _add_serving(commands)
+    _add_preparing(commands)
+    _add_keeping(commands)
+    return parser
+
+
+def _add_serving(commands: _Commands) -> None:
+    """Commands that serve or look."""
     command = commands.add_parser("serve", help="serve files and folders", description="Serve files and folders.")
     command.add_argument("paths", nargs="*", metavar="PATH", help="a file, a folder, or NAME=PATH")
     _add_settings(command)
@@ -112,6 +123,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(command)
     command.set_defaults(run=_inspect)
 
+
+def _add_preparing(commands: _Commands) -> None:
+    """Commands that do ahead what requests would wait for."""
     command = commands.add_parser(
         "warm",
         help="compute pyramids ahead of the first request",
@@ -141,6 +155,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(command)
     command.set_defaults(run=_index)
 
+
+def _add_keeping(commands: _Commands) -> None:
+    """Commands about what is kept: caches, keys, settings."""
     command = commands.add_parser(
         "cache",
         help="look at the cache folder, empty or check it",
@@ -152,13 +169,23 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_cache)
 
     command = commands.add_parser(
+        "keys",
+        help="make, list and revoke API keys and share links",
+        description="create: a key that speaks in a user's name. share: a token for files or folders, good for whoever "
+        "has it. list: all keys. revoke: end keys, or links by their token. All of it works with the database that "
+        "the [access] section of the --config file names.",
+    )
+    cli_keys.add_arguments(command)
+    _add_settings(command)
+    command.set_defaults(run=_keys)
+
+    command = commands.add_parser(
         "settings",
         help="show all settings",
         description="Show all settings: present value, default, unit and meaning.",
     )
     _add_settings(command)
     command.set_defaults(run=_settings)
-    return parser
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
@@ -192,6 +219,7 @@ def _serve(options: argparse.Namespace, console: Console) -> int:
 def _run(settings: Settings, paths: tuple[str, ...], console: Console) -> int:
     from chunkserve.server import open_sockets, serve  # noqa: PLC0415 - the other commands need no server
 
+    rules = RuleFile(settings.access).current if settings.access else None
     roots = open_roots(settings, paths)
     try:
         sockets = open_sockets(settings)
@@ -213,8 +241,17 @@ def _run(settings: Settings, paths: tuple[str, ...], console: Console) -> int:
         console.print(f'  xarray.open_zarr("{base}/zarr/{example}")', soft_wrap=True)
         console.print(f'  zarr.open("{base}/zarr/{example}", mode="r")', soft_wrap=True)
         console.print(f"  curl {base}/zarr/{example}/zarr.json", soft_wrap=True)
-    if settings.host not in ("127.0.0.1", "localhost", "::1"):
-        console.print("\n[yellow]Listening beyond this machine: everybody who reaches it may read these files.[/]")
+    if rules is not None:
+        count, rest = len(rules.rules.rules), rules.options.default
+        console.print(f"\nAccess: {count} rules of {settings.access}; what they do not name is {rest}", soft_wrap=True)
+    elif settings.host in ("127.0.0.1", "localhost", "::1"):
+        console.print("\nAccess: open, no rules are configured: everybody on this machine may read these files")
+    else:
+        console.print(
+            "\n[yellow]Access: open, no rules are configured, and listening beyond this machine: everybody who reaches "
+            "it may read these files.[/]",
+            soft_wrap=True,
+        )
     console.print("\n[dim]Ctrl-C stops.[/]")
     return serve(settings, paths, sockets)
 
@@ -381,6 +418,10 @@ def _plain(text: str) -> str:
     return text.replace("[", r"\[")
 
 
+def _keys(options: argparse.Namespace, console: Console) -> int:
+    return cli_keys.run(options, _load(options), console)
+
+
 def _settings(options: argparse.Namespace, console: Console) -> int:
     settings = _load(options)
     table = Table(box=None, pad_edge=False)
@@ -391,7 +432,7 @@ def _settings(options: argparse.Namespace, console: Console) -> int:
         changed = "bold" if value != default else ""
         table.add_row(
             row.name, f"[{changed}]{_plain(_shown(row, value))}[/]" if changed else _plain(_shown(row, value)),
-            _plain(_shown(row, default)), row.metadata["unit"], row.metadata["help"],
+            _plain(_shown(row, default)), row.metadata["unit"], _plain(row.metadata["help"]),
         )  # fmt: skip
     console.print(table)
     console.print(f"\nvariables: {PREFIX}NAME   cache folder: {settings.cache_folder()}", soft_wrap=True)

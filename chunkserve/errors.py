@@ -2,7 +2,9 @@
 
     ChunkserveError
     ├── NotFound              nothing visible has that name
-    │   └── NoPermission      a file is there, and this server may not read it
+    │   ├── NoPermission      a file is there, and this server may not read it
+    │   └── Hidden            whether it is there or not, whoever asks may not see it
+    ├── Unauthenticated       a credential is shown, and it is not good
     ├── Gone                  a pinned version is no longer the current one
     ├── BadRequest            the request itself is malformed
     ├── TooLarge              a limit from the settings was exceeded; says which
@@ -34,6 +36,18 @@ class NotFound(ChunkserveError):
 
 class NoPermission(NotFound):
     """The file's mode keeps the server from reading it."""
+
+
+class Hidden(NotFound):
+    """Access rules hide it: said before anybody looks whether it is there."""
+
+
+class Unauthenticated(ChunkserveError):
+    """The credential is not one of ours, has expired or was revoked. Why is said to the log alone."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__("the credential is invalid or has expired: log in again, or leave it out")
+        self.reason = reason
 
 
 class Gone(ChunkserveError):

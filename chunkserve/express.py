@@ -31,7 +31,8 @@ class ExpressProtocol(HttpToolsProtocol):
                 url = None
             if url is not None and url.path is not None:
                 headers = {name: value for name, value in self.headers if name in WANTED}
-                found = self.app.at_once(url.path, url.query or b"", headers)  # Faces.at_once
+                peer = self.client[0] if self.client else ""
+                found = self.app.at_once(url.path, url.query or b"", headers, peer)  # Faces.at_once
                 if found is not None:
                     self._answered = True
                     reply, body = found

@@ -119,6 +119,7 @@ class Settings:
     path_map: tuple[str, ...] = setting(
         (), "list", "OLD=NEW: prefixes recorded at acquisition time, and where those files lie now", words
     )
+    access: str = setting("", "file", "TOML file whose [access] says who may see what; that of --config, if it has one")
 
     cache_dir: str = setting("", "folder", "cache folder; empty means ~/.cache/chunkserve (XDG_CACHE_HOME)")
     cache_memory: int = setting(256 * 2**20, "bytes", "memory for computed chunks and documents, per worker", size)
@@ -192,6 +193,11 @@ class Settings:
         base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
         return os.path.join(base, "chunkserve")
 
+    def state_folder(self) -> str:
+        """Where what must not be lost is kept."""
+        base = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+        return os.path.join(base, "chunkserve")
+
     def worker_count(self) -> int:
         """Worker processes to run."""
         return self.workers or len(os.sched_getaffinity(0))
@@ -242,6 +248,8 @@ def _from_value(row: "dataclasses.Field[Any]", value: object, where: str) -> obj
         return tuple(f"{name}={path}" for name, path in value.items())
     if isinstance(value, dict) and row.name == "path_map":
         return tuple(f"{old}={new}" for old, new in value.items())
+    if isinstance(value, dict) and row.name == "access":  # read, and read again, by those who decide
+        return os.path.abspath(where.removesuffix(": access"))
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         if type(value) is type(row.default):
             return value

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from hypothesis import settings
 from chunkserve.model import Filter
 from chunkserve.service.store import Store, open_roots
 from chunkserve.settings import load
+from tests.access.archives import archive  # noqa: F401 - a fixture
 
 REALDATA = Path(os.environ.get("CHUNKSERVE_REALDATA", Path(__file__).parents[2] / "shared" / "realdata"))
 HOSTILE = Path(os.environ.get("CHUNKSERVE_HOSTILE", Path(__file__).parents[2] / "shared" / "hostile"))
@@ -90,6 +92,21 @@ def serve() -> Iterator[Serve]:
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture
+def wait_for() -> Callable[..., None]:
+    """Wait until something holds; or, where it must not, as long as ``timeout`` without complaint."""
+
+    def wait(holds: Callable[[], bool], timeout: float = 20.0, *, fails: bool = True) -> None:
+        until = time.monotonic() + timeout
+        while not holds():
+            if time.monotonic() > until:
+                assert not fails, "it never came to hold"
+                return
+            time.sleep(0.1)
+
+    return wait
 
 
 @pytest.fixture

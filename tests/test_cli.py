@@ -21,9 +21,10 @@ import numpy as np
 import pytest
 
 from chunkserve import __version__
+from chunkserve.search.indexer import NICENESS
 from chunkserve.settings import Settings
 
-COMMANDS = ["serve", "demo", "inspect", "settings"]
+COMMANDS = ["serve", "demo", "inspect", "warm", "index", "cache", "keys", "settings"]
 
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -241,9 +242,11 @@ class Running:
         return found
 
     def workers(self) -> set[int]:
-        """Processes that the supervisor has started."""
+        """Processes that the supervisor has started, but for the one that indexes."""
         pid = self.process.pid
-        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+        return {
+            child for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()) if serves(child)
+        }
 
     def end(self, number: signal.Signals) -> tuple[int, str]:
         """Tell it to stop; exit status and complaints."""
@@ -279,6 +282,14 @@ def start() -> Iterator[Start]:
 def get(url: str) -> bytes:
     with urllib.request.urlopen(url, timeout=20) as reply:
         return reply.read()
+
+
+def serves(pid: int) -> bool:
+    """Whether a process is not the one that indexes after those who serve."""
+    try:
+        return os.getpriority(os.PRIO_PROCESS, pid) < NICENESS
+    except ProcessLookupError:
+        return False
 
 
 def eventually(check: Callable[[], bool], seconds: float = 15) -> bool:

@@ -3,15 +3,22 @@
 import argparse
 import ast
 import dataclasses
+import inspect
+import json
 import re
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import chunkserve
 from chunkserve import cli
+from chunkserve.access.options import AccessOptions, OidcOptions, ResolverOptions, RuleOptions
+from chunkserve.access.principal import ANONYMOUS
+from chunkserve.access.rulefile import RuleFile
 from chunkserve.app import build
 from chunkserve.faces.problems import STATUS
 from chunkserve.settings import PREFIX, Settings, load, size_text
@@ -44,6 +51,54 @@ def settings_page() -> str:
         shown = ",".join(value) if isinstance(value, tuple) else size_text(value) if unit == "bytes" else str(value)
         rows.append(f"| `{row.name}` | {f'`{shown}`' if shown else ''} | {unit} | {row.metadata['help']} |\n")
     return SETTINGS_HEAD + "".join(rows)
+
+
+def access_options() -> str:
+    """The tables of docs/access.md."""
+    tables = []
+    for kind in (AccessOptions, RuleOptions, OidcOptions, ResolverOptions):
+        rows = [f"{inspect.getdoc(kind)}\n", "| option | default | meaning |", "|---|---|---|"]
+        hints = typing.get_type_hints(kind, include_extras=True)
+        for field in msgspec.structs.fields(kind):
+            text = typing.get_args(hints[field.name])[1].description
+            rows.append(f"| `{field.name}` | {_shown(field)} | {text} |")
+        tables.append("\n".join(rows))
+    return "\n\n".join(tables)
+
+
+def _shown(field: msgspec.structs.FieldInfo) -> str:
+    """A default as one would write it."""
+    default = field.default
+    if default is msgspec.NODEFAULT:
+        return "" if field.default_factory is not msgspec.NODEFAULT else "needed"
+    if default in ("", (), None):
+        return ""
+    return f"`{json.dumps(list(default) if isinstance(default, tuple) else default)}`"
+
+
+OPTIONS = re.compile(r"(<!-- options: [^\n]*-->\n).*(<!-- end -->)", re.DOTALL)
+
+
+def access_page() -> str:
+    """docs/access.md with the tables as they are."""
+    page = (ROOT / "docs" / "access.md").read_text()
+    return OPTIONS.sub(lambda found: f"{found[1]}\n{access_options()}\n\n{found[2]}", page)
+
+
+def test_the_options_of_access_control_are_documented() -> None:
+    assert (ROOT / "docs" / "access.md").read_text() == access_page(), "write it anew: python -m tests.test_docs"
+
+
+def test_the_example_of_access_control_is_one(tmp_path: Path) -> None:
+    config = tmp_path / "chunkserve.toml"
+    config.write_text((ROOT / "docs" / "access.md").read_text().split("```toml\n")[1].split("```")[0])
+    settings = load({}, str(config))
+    assert settings.access == str(config)
+    found = RuleFile(settings.access).current
+    assert len(found.rules.rules) == len(found.options.rule) == 5
+    assert not found.rules.default_open
+    assert found.rules.may(ANONYMOUS, "data", ("open", "a.h5"), 0).allowed
+    assert found.rules.may(ANONYMOUS, "data", ("p42", "a.h5"), found.rules.dates[0]).allowed
 
 
 def test_the_page_of_settings_is_the_table_of_settings() -> None:
@@ -157,3 +212,4 @@ def test_curl_commands_run_as_they_are_written(demo: Path, serve: Serve, tmp_pat
 
 if __name__ == "__main__":
     (ROOT / "docs" / "settings.md").write_text(settings_page())
+    (ROOT / "docs" / "access.md").write_text(access_page())

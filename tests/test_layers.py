@@ -11,14 +11,14 @@ import chunkserve
 LAYERS = [  # lowest first; names in one row may not import each other
     {"errors", "versions", "datatypes", "chunkindex", "grid", "settings", "allocator", "board", "progress"},
     {"model", "render", "selection"},
-    {"wire", "codecs", "pyramid"},
+    {"wire", "codecs", "pyramid", "access"},
     {"metadata", "cache", "sources"},
-    {"hdf5"},
+    {"hdf5", "identity"},
     {"service"},
     {"search"},
     {"faces", "inspection", "library", "warming"},
     {"app", "express"},
-    {"server"},
+    {"server", "cli_keys"},
     {"cli"},
     {"__main__"},
 ]
@@ -27,8 +27,8 @@ ALLOWED = {("chunkindex", "errors"), ("grid", "errors"), ("settings", "errors")}
 ROOT = Path(chunkserve.__file__).parent
 MODULES = [path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py"]
 SHARED_BY_FACES = {
-    "asgi", "conditions", "home", "listing", "negotiation", "paths", "problems", "questions", "respond",
-    "sending", "steps", "streams", "traffic", "turns",
+    "asgi", "audit", "conditions", "doors", "guard", "home", "listing", "negotiation", "paths", "problems", "questions",
+    "respond", "sending", "steps", "streams", "traffic", "turns",
 }  # fmt: skip
 
 

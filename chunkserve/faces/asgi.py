@@ -26,6 +26,12 @@ MOST_BODY = 2**20
 """Bytes of a request's body."""
 
 
+def peer_of(scope: Scope) -> str:
+    """The address a request comes from."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
 class Faces:
     """An ASGI application: the first segment of the path names the face; what is left is Starlette's."""
 
@@ -61,7 +67,8 @@ class Faces:
         face, tally = found
         began = time.perf_counter()
         headers = {name: value for name, value in scope["headers"] if name in WANTED}
-        request = Request(scope["raw_path"], scope["query_string"], headers, scope["method"], scope["scheme"])
+        path, query = scope["raw_path"], scope["query_string"]
+        request = Request(path, query, headers, scope["method"], scope["scheme"], peer=peer_of(scope))
         with contextlib.suppress(ClientLeft):
             reply = await self._reply(face, request, receive)
             tally.count(reply.status, time.perf_counter() - began)
@@ -71,14 +78,16 @@ class Faces:
         """The face that answers a raw path, and where its requests are counted."""
         return self.faces.get(_first(path))
 
-    def at_once(self, path: bytes, query: bytes, headers: dict[bytes, bytes]) -> tuple[Reply, memoryview] | None:
+    def at_once(
+        self, path: bytes, query: bytes, headers: dict[bytes, bytes], peer: str = ""
+    ) -> tuple[Reply, memoryview] | None:
         """The answer to a GET with its body, if it is small and at hand: for servers that can use it without ASGI."""
         found = self.face(path)
         if found is None:
             return None
         face, tally = found
         began = time.perf_counter()
-        request = Request(path, query, headers)
+        request = Request(path, query, headers, peer=peer)
         try:
             reply = face(request, wait=False)
             if reply.stream is not None or reply.stop - reply.start > PART:

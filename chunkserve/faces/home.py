@@ -38,7 +38,7 @@ curl -O -C - {base}/files/FILE</code></pre>
 def home_page(request: Request, store: Store, up: str = "./") -> bytes:
     """Links to the roots, and snippets, as HTML; ``up`` leads from the page to where the faces are."""
     host = request.headers.get(b"host", b"localhost").decode("latin-1")
-    names = [root.name for root in store.roots.roots if root.listed]
+    names = store.root_names()
     links = (
         f'<li><a href="{up}zarr/{html.escape(name)}{"/" if name else ""}">{html.escape(name or "files")}</a></li>'
         for name in names

@@ -6,6 +6,7 @@ from chunkserve import errors
 from chunkserve.service.store import AbsentChunk, ForeignChunk
 
 STATUS: dict[type[errors.ChunkserveError], int] = {
+    errors.Unauthenticated: 401,
     ForeignChunk: 410,
     AbsentChunk: 404,
     errors.NotFound: 404,
@@ -22,6 +23,7 @@ STATUS: dict[type[errors.ChunkserveError], int] = {
 
 TITLES = {
     400: "Bad request",
+    401: "Not authenticated",
     404: "Not found",
     405: "Method not allowed",
     410: "Gone",

@@ -4,6 +4,7 @@ A face is a function from a :class:`Request` to a :class:`Reply`; nothing here s
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -21,8 +22,11 @@ Headers = list[tuple[bytes, bytes]]
 
 WANTED = frozenset(
     {b"accept", b"accept-encoding", b"content-type", b"host", b"if-none-match", b"if-range", b"origin", b"range"}
-)
-"""Request headers that matter."""
+) | {b"authorization", b"x-forwarded-user", b"x-forwarded-groups"}
+"""Request headers that matter; the second row to those who tell who asks."""
+
+STORE = "chunkserve.store"
+"""Where in a page's scope is what may be seen of the store, if that is not all."""
 
 ALLOW = b"GET, HEAD, OPTIONS"
 ALLOW_POST = b"GET, HEAD, OPTIONS, POST"
@@ -37,6 +41,9 @@ _EXPOSED = (
 _ALLOWED = b"Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range"
 _OF_THE_BODY = frozenset({b"cache-control", b"content-disposition", b"content-type"})
 
+SECRET = re.compile(rb";(token|sessionId)=([^;/]*)")
+"""A credential in a path: in its first segment."""
+
 
 class Request(NamedTuple):
     """What matters of a request.
@@ -48,6 +55,8 @@ class Request(NamedTuple):
         method: ``GET``, ``HEAD``, or ``POST`` where a face takes questions that are too long for a URL.
         scheme: ``http`` or ``https``.
         body: Of a ``POST``.
+        peer: Address it comes from.
+        who: Who asks, where that is known.
     """
 
     path: bytes
@@ -56,11 +65,14 @@ class Request(NamedTuple):
     method: str = "GET"
     scheme: str = "http"
     body: bytes = b""
+    peer: str = ""
+    who: str = ""
 
     @property
     def shown(self) -> str:
-        """The request for logs."""
-        return self.path.decode("latin-1")
+        """The request for logs: its path without secrets, and who asks."""
+        path = SECRET.sub(rb";\1=...", self.path).decode("latin-1")
+        return f"{path} ({self.who})" if self.who else path
 
     def known(self) -> str:
         """The ETag the client has, if it names just one."""

@@ -126,7 +126,7 @@ def expand(mapping: Mapping, extent: Shape, source_shape: SourceShape) -> list[A
     """
     if not is_unlimited(mapping):
         return _fixed(mapping, extent)
-    if "%" in mapping.file + mapping.dataset and _numbered(mapping, 0) != _numbered(mapping, 1):
+    if "%" in mapping.file + mapping.dataset and numbered(mapping, 0) != numbered(mapping, 1):
         return _blocks(mapping, extent, source_shape)
     shape = source_shape(mapping.file, mapping.dataset)
     if shape is None:
@@ -146,7 +146,7 @@ def _limits(selection: Selection) -> list[tuple[int | None, int | None]]:
     return list(zip(selection.count, selection.block, strict=True))
 
 
-def _numbered(mapping: Mapping, block: int) -> tuple[str, str]:
+def numbered(mapping: Mapping, block: int) -> tuple[str, str]:
     """File and dataset name of a block: ``%b`` is its number, ``%%`` a per cent sign."""
 
     def spell(text: str) -> str:
@@ -158,7 +158,7 @@ def _numbered(mapping: Mapping, block: int) -> tuple[str, str]:
 def _blocks(mapping: Mapping, extent: Shape, source_shape: SourceShape) -> list[Axes]:
     found = []
     for block in range(MAX_BLOCKS):
-        names = _numbered(mapping, block)
+        names = numbered(mapping, block)
         shape = source_shape(*names)
         if shape is None:
             break
@@ -177,8 +177,8 @@ def _blocks(mapping: Mapping, extent: Shape, source_shape: SourceShape) -> list[
 
 def next_block(mapping: Mapping, found: int) -> tuple[str, str] | None:
     """The source whose appearance would extend a printf-style mapping; ``None`` for other mappings."""
-    if is_unlimited(mapping) and _numbered(mapping, 0) != _numbered(mapping, 1):
-        return _numbered(mapping, found)
+    if is_unlimited(mapping) and numbered(mapping, 0) != numbered(mapping, 1):
+        return numbered(mapping, found)
     return None
 
 

@@ -43,6 +43,7 @@ class Entry:
         shape: Of a dataset.
         dtype: Of a dataset.
         number: Identifies the object in its file, -1 for a file or link.
+        outside: Whether its values lie in other files.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Entry:
     shape: tuple[int, ...] | None = None
     dtype: str = ""
     number: int = -1
+    outside: bool = False
 
 
 def file_entry(name: str) -> Entry:
@@ -92,7 +94,8 @@ def _object(found: object, path: str, number: int) -> Entry:
     name = words_of(path.rpartition("/")[2])
     if isinstance(found, Dataset):
         texts = tuple(_texts(found.attributes))
-        return Entry("dataset", path, name, _class(found), texts, found.shape, type_name(found.type), number)
+        outside = found.layout in ("virtual", "external")
+        return Entry("dataset", path, name, _class(found), texts, found.shape, type_name(found.type), number, outside)
     if isinstance(found, Group):
         return Entry("group", path, name, _class(found), tuple(_texts(found.attributes)), number=number)
     return Entry("other", path, name, number=number)

@@ -94,7 +94,7 @@ class Finder:
                 if len(results) == most or time.monotonic() > ends:
                     break
                 end = f"{number}-{found.id}"
-                if (not kind or found.kind == kind) and door.shows(found.file):
+                if (not kind or found.kind == kind) and door.shows(found):
                     results.append(_result(found, terms))
             else:
                 end = None
@@ -151,21 +151,30 @@ class Finder:
 
 
 class _Door:
-    """Which files may be found. Asked once per file and question."""
+    """What may be found. Each file is asked for once per question."""
 
     def __init__(self, store: Store, below: str) -> None:
         self._store = store
         self._below = below
         self._known: dict[str, bool] = {}
 
-    def shows(self, file: str) -> bool:
-        """Whether a file is served, is there, and is where the question is about."""
+    def shows(self, found: Found) -> bool:
+        """Whether a file is served, is there, and is where the question is about, and so is what it draws from."""
+        file = found.file
         if self._below and file != self._below and not file.startswith(f"{self._below}/"):
             return False
-        found = self._known.get(file)
-        if found is None:
-            found = self._known[file] = self._is_served(file)
-        return found
+        served = self._known.get(file)
+        if served is None:
+            served = self._known[file] = self._is_served(file)
+        return served and (not found.outside or self._store.roots.sight is None or self._leads(found))
+
+    def _leads(self, found: Found) -> bool:
+        try:
+            file, _ = self._store.files.find(tuple(found.file.split("/")))
+            self._store.nodes.find(file, tuple(found.path.strip("/").split("/")))
+        except ChunkserveError:
+            return False
+        return True
 
     def _is_served(self, file: str) -> bool:
         try:

@@ -38,6 +38,9 @@ MOST_VALUES = 200
 REST = 1.0
 """Pauses between folders, as a part of the time that listing them took; not when an index is built ahead."""
 
+NICENESS = 10
+"""Of the process that keeps the index fresh: a tenth of what those who serve get, where all of them want it."""
+
 TOLD_EVERY = 100
 
 log = logging.getLogger("chunkserve.search")
@@ -213,7 +216,7 @@ def build(settings: Settings, paths: tuple[str, ...], told: Callable[[str, int, 
 
 
 def keep_fresh(settings: Settings, paths: tuple[str, ...]) -> None:
-    """Keep the index of ``paths`` up to date for as long as this process lives, when nobody else needs the machine."""
+    """Keep the index of ``paths`` up to date for as long as this process lives, after those who serve."""
     make_modest()
     tight = bounded(settings)
     store = Store(tight, open_roots(tight, paths))
@@ -232,11 +235,9 @@ def keep_fresh(settings: Settings, paths: tuple[str, ...]) -> None:
 
 
 def make_modest() -> None:
-    """Run, with all children, only when nothing else wants the processor or the disk.
+    """Leave, with all children, the processor and the disk to those who serve, but for a tenth.
 
-    The kernel derives the priority of reads and writes from this (``man ionice``: idle).
+    The kernel derives the priority of reads and writes from this (``man ionice``). As ``SCHED_IDLE`` it would never
+    finish on a machine that is always busy.
     """
-    try:
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    except OSError:  # forbidden in some containers
-        os.nice(19)
+    os.nice(NICENESS)

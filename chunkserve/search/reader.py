@@ -27,6 +27,7 @@ class Found(NamedTuple):
     texts: str
     shape: str | None
     dtype: str
+    outside: int
 
     def texts_by_label(self) -> Iterator[tuple[str, str]]:
         """Attribute names with their values."""
@@ -87,7 +88,7 @@ class Reader:
         """
         rows = self._base.execute(
             "SELECT entries.id, files.path, size, modified, entries.kind, entries.path, entries.nx_class, labels, "
-            "entries.texts, shape, dtype FROM words CROSS JOIN entries ON entries.id = words.rowid "
+            "entries.texts, shape, dtype, outside FROM words CROSS JOIN entries ON entries.id = words.rowid "
             "CROSS JOIN files ON files.id = entries.file "
             "WHERE words MATCH ? AND words.rowid < ? ORDER BY words.rowid DESC LIMIT ?",
             (expression, before, most),

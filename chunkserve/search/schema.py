@@ -14,7 +14,7 @@ from chunkserve.settings import Settings
 from chunkserve.sources.roots import Roots
 from chunkserve.versions import digest
 
-VERSION = 1
+VERSION = 2
 """Changes with the tables below."""
 
 PENDING, DONE, OFFLINE, FAILED, OTHER = "pending", "done", "offline", "failed", "other"
@@ -36,7 +36,8 @@ CREATE INDEX IF NOT EXISTS files_by_folder ON files (folder);
 CREATE INDEX IF NOT EXISTS files_to_do ON files (modified, id) WHERE state = 'pending';
 CREATE TABLE IF NOT EXISTS entries (
     id INTEGER PRIMARY KEY, file INTEGER NOT NULL, kind TEXT NOT NULL, path TEXT NOT NULL, name TEXT NOT NULL,
-    nx_class TEXT NOT NULL, labels TEXT NOT NULL, texts TEXT NOT NULL, shape TEXT, dtype TEXT NOT NULL);
+    nx_class TEXT NOT NULL, labels TEXT NOT NULL, texts TEXT NOT NULL, shape TEXT, dtype TEXT NOT NULL,
+    outside INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS entries_by_file ON entries (file);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
     kind, name, nx_class, texts, place, content='', tokenize='unicode61 remove_diacritics 2', prefix='2 3');

@@ -174,12 +174,12 @@ class Writer:
                 file, e.kind, e.path, e.name, e.nx_class,
                 SEPARATOR.join(label.replace(SEPARATOR, " ") for label, _ in e.texts),
                 SEPARATOR.join(shown for _, shown in e.texts),
-                None if e.shape is None else json.dumps(e.shape), e.dtype,
+                None if e.shape is None else json.dumps(e.shape), e.dtype, e.outside,
             )
             for e in entries
         )  # fmt: skip
         self._base.executemany(
-            "INSERT INTO entries (file, kind, path, name, nx_class, labels, texts, shape, dtype) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO entries (file, kind, path, name, nx_class, labels, texts, shape, dtype, outside) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
         )

@@ -50,7 +50,7 @@ def describe(store: Store, path: tuple[str, ...]) -> FolderDocument | FileDocume
     place, rest = store.roots.locate(path)
     name = "/".join(path[: len(path) - len(rest)])
     if store.roots.is_folder(place):
-        members = sorted(store.roots.listing(place), key=lambda member: not member.is_folder)
+        members = sorted(store.roots.listing(place, path), key=lambda member: not member.is_folder)
         return FolderDocument(kind="folder", path=name, entries=[_entry(member) for member in members])
     found = store.roots.stat(place)
     return FileDocument(

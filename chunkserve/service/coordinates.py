@@ -29,10 +29,10 @@ class Neighbour:
 
     def read(self, nodes: Nodes) -> np.ndarray[Any, Any] | None:
         """All of its numbers; ``None`` if it has none or cannot be read."""
-        elements = elements_of(OtherFiles(nodes), self.file, self.number, self.dataset)
-        if elements.objects or elements.dtype.kind not in "iufb":
-            return None
         try:
+            elements = elements_of(OtherFiles(nodes), self.file, self.number, self.dataset)
+            if elements.objects or elements.dtype.kind not in "iufb":
+                return None
             return elements.read(whole(elements.shape))
         except ChunkserveError:
             return None

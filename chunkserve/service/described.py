@@ -1,12 +1,13 @@
 """What is at a path, and below it: headers, attributes and links, as ``/meta`` tells them."""
 
+import contextlib
 import hashlib
 from collections import deque
 from dataclasses import dataclass
 
 import msgspec
 
-from chunkserve.errors import ChunkserveError
+from chunkserve.errors import ChunkserveError, Hidden
 from chunkserve.metadata.messages import Message, attribute_messages, dataset_message, text, type_message
 from chunkserve.model import Broken, Dataset, Group, Link, NamedType
 from chunkserve.service.entities import Entities, Entity
@@ -85,7 +86,10 @@ class Description:
         if group.depth <= 0 or len(here.links) > self._room:
             return
         self._room -= len(here.links)
-        group.message["members"] = {text(link.name): self._member(group, link) for link in here.links}
+        members = group.message["members"] = {}
+        for link in here.links:
+            with contextlib.suppress(Hidden):
+                members[text(link.name)] = self._member(group, link)
 
     def _member(self, group: _Group, link: Link) -> Message:
         path = f"{group.path.rstrip('/')}/{text(link.name)}"

@@ -21,6 +21,7 @@ from chunkserve.datatypes import has_objects, is_exact, numpy_dtype, opaque
 from chunkserve.errors import (
     ChunkserveError,
     Corrupt,
+    Hidden,
     MissingSource,
     NotFound,
     Quarantined,
@@ -189,6 +190,8 @@ class Elements:
         name = f"{piece.file}:{piece.dataset}"
         try:
             found = self.sources.open(self.file, piece.file, piece.dataset)
+        except Hidden:
+            raise
         except NotFound as error:
             hint = "if it lies elsewhere, see the settings link_roots and path_map"
             raise MissingSource(f"{self.path} draws from {name}, which cannot be read; {hint}") from error

@@ -3,10 +3,11 @@
 :mod:`chunkserve.service.nodes` is the tree as Zarr shows it; this is the tree as the file has it.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from chunkserve.errors import ChunkserveError, NotFound, TryAgain
+from chunkserve.errors import ChunkserveError, Hidden, NotFound, TryAgain
 from chunkserve.metadata.names import link_name
 from chunkserve.model import Dataset, Group, Link
 from chunkserve.service.hdffile import HdfFile
@@ -114,13 +115,15 @@ class Entities:
         """What the links of a group lead to, in the file's order."""
         assert isinstance(group.found, Group)
         for link in group.found.links:
-            yield self.follow(group, link)
+            with contextlib.suppress(Hidden):
+                yield self.follow(group, link)
 
     def follow(self, group: Entity, link: Link) -> Entity:
         """What a link of a group leads to.
 
         Raises:
             TryAgain: A file that it leads to changes.
+            Hidden: It is in the group itself and draws from what may not be seen: for who asks there is no such link.
         """
         names, chain = (*group.names, link.name), (*group.chain, (group.file, group.number))
         try:
@@ -129,6 +132,8 @@ class Entities:
         except TryAgain:
             raise
         except ChunkserveError as error:
+            if isinstance(error, Hidden) and link.kind == "hard":
+                raise
             return Entity(group.file, -1, None, names, link, chain, group.files, error)
         return Entity(file, number, found, names, link, chain, (*group.files, *passed))
 
@@ -149,6 +154,8 @@ class Entities:
             link = next(links, None)
             if link is None:
                 pending.pop()
+                continue
+            if link.kind == "hard" and not self.nodes.is_seen(group.file, link.target):
                 continue
             most -= 1
             yield (*path, link.name)

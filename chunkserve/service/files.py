@@ -1,5 +1,6 @@
 """The table of open files: one :class:`HdfFile` per path and version, the least recently used closed first."""
 
+import copy
 import threading
 from collections import OrderedDict
 
@@ -21,6 +22,12 @@ class Files:
         self.tools = tools
         self._lock = threading.Lock()
         self._open: OrderedDict[tuple[bytes, tuple[tuple[bytes, bytes], ...]], HdfFile] = OrderedDict()
+
+    def seen_with(self, roots: Roots) -> "Files":
+        """The same files, found by way of ``roots``; those that are open are shared."""
+        found = copy.copy(self)
+        found.roots = roots
+        return found
 
     def find(self, parts: tuple[str, ...]) -> tuple[HdfFile, tuple[str, ...]]:
         """The file that URL components begin with, opened, and the rest of them.

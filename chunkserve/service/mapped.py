@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from chunkserve.cache.recent import Recent
-from chunkserve.errors import MissingSource, NotFound
+from chunkserve.errors import Hidden, MissingSource, NotFound
 from chunkserve.grid import Shape, chunk_box, grid_shape, grow, row_chunk, whole
 from chunkserve.metadata.keys import Format
 from chunkserve.metadata.mappings import Axes, Indices, cut
@@ -30,6 +30,8 @@ def present_virtual(
     for axes in elements.layout.axes[:PROBED_SOURCES]:
         try:
             source = elements.sources.open(elements.file, axes.file, axes.dataset)
+        except Hidden:
+            raise
         except NotFound:
             continue
         chunk = _lined_up(axes.fit(source.shape), source, shape)
@@ -137,6 +139,8 @@ class MappedChunks:
             raise WouldBlock
         try:
             source = self.elements.sources.open(self.elements.file, *name)
+        except Hidden:
+            raise
         except NotFound as error:
             raise MissingSource(f"{self.elements.path} draws from {':'.join(name)}, which cannot be read") from error
         form = _passed_form(source, replace(self.served, exact=True), zarr_format, self.limits)

@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from chunkserve.cache.recent import Recent
 from chunkserve.datatypes import DataType
-from chunkserve.errors import ChunkserveError, NotFound
+from chunkserve.errors import ChunkserveError, Hidden, NotFound
 from chunkserve.metadata.dimensions import Scope, is_scale, is_variable, open_scope, scale_paths
 from chunkserve.metadata.names import NOT_COORDINATE, link_name, node_name
 from chunkserve.metadata.served import Fields, field, serve
 from chunkserve.model import Dataset, Group, Link
 from chunkserve.service.files import Files
 from chunkserve.service.hdffile import HdfFile
+from chunkserve.service.reach import check_reach
 from chunkserve.service.structure import Structure
 
 MAX_HOPS = 64
@@ -18,6 +20,9 @@ MAX_HOPS = 64
 
 MAX_PATH = 256
 """Components of a path."""
+
+REACHES = 8192
+"""Datasets of which is remembered whether all that they draw from may be seen."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Nodes:
     def __init__(self, files: Files) -> None:
         """Resolve within ``files``."""
         self.files = files
+        self._reaches: Recent[bool] = Recent(REACHES)
 
     def root(self, file: HdfFile) -> Node:
         """The root group of a file.
@@ -127,9 +133,34 @@ class Nodes:
         """Where a link of a group ends: file, identifier, and the files entered on the way.
 
         Raises:
-            NotFound: It is broken.
+            NotFound: It is broken, or leads to a dataset that draws from what may not be seen.
         """
-        return self._target(file, group, link, MAX_HOPS)
+        found = self._target(file, group, link, MAX_HOPS)
+        if not self.is_seen(*found[:2]):
+            raise Hidden(link.name.decode("utf-8", "backslashreplace"))
+        return found
+
+    def is_seen(self, file: HdfFile, number: int) -> bool:
+        """Whether all that an object draws from may be seen."""
+        if self.files.roots.sight is None:
+            return True
+        found = file.structure().get(number)
+        if not isinstance(found, Dataset) or found.layout not in ("virtual", "external"):
+            return True
+        known = self._reaches.get((file.serial, number))
+        if known is None:
+            try:
+                check_reach(self.files, self._at, file, found)
+            except Hidden:
+                known = False
+            else:
+                known = True
+            self._reaches.put((file.serial, number), known)
+        return known
+
+    def _at(self, file: HdfFile, path: bytes) -> tuple[HdfFile, int]:
+        """The object at an HDF5 path of a file."""
+        return self.follow_path(file, file.structure().root, path, MAX_HOPS)[:2]
 
     def _target(self, file: HdfFile, group: int, link: Link, hops: int) -> tuple[HdfFile, int, tuple[HdfFile, ...]]:
         """Where a link ends: file, identifier, and the files entered on the way."""
@@ -205,10 +236,10 @@ class Nodes:
             if link.kind not in ("hard", "soft"):
                 continue
             try:
-                owner, target, _ = self._target(file, number, link, MAX_HOPS)
+                _, target, passed = self._target(file, number, link, MAX_HOPS)
             except ChunkserveError:
                 continue
-            member = owner.structure().get(target) if owner is file else None
+            member = structure.get(target) if not passed else None
             if isinstance(member, Dataset):
                 found[link.name.decode("utf-8", "backslashreplace")] = member
         return found

@@ -1,5 +1,6 @@
 """All pyramids: found by path and view, described as OME-Zarr, their chunks answered within bounds."""
 
+import copy
 import json
 import math
 import os
@@ -60,6 +61,13 @@ class Pyramids:
         self.builder = Builder(settings.builders)
         self.spare = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="blocks")
         self._known: Recent[Pyramid] = Recent(HANDLES)
+
+    def seen_with(self, context: Context) -> "Pyramids":
+        """The same pyramids, found by way of ``context``; what was computed is shared."""
+        found = copy.copy(self)
+        found.context = context
+        found._known = Recent(HANDLES)  # noqa: SLF001 - one of our own kind
+        return found
 
     def close(self) -> None:
         """End background work."""

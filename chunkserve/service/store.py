@@ -4,7 +4,9 @@
 thread, then does what takes time. There is no second way in.
 """
 
+import copy
 import hashlib
+from collections.abc import Hashable
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -12,7 +14,7 @@ from chunkserve.cache.disk import DiskCache
 from chunkserve.cache.flight import Flight
 from chunkserve.cache.memory import MemoryCache
 from chunkserve.cache.recent import Recent
-from chunkserve.errors import Gone, NotFound
+from chunkserve.errors import Gone, Hidden, NotFound
 from chunkserve.grid import Shape
 from chunkserve.hdf5.pool import Readers
 from chunkserve.metadata.keys import ChunkKey, DocumentKey, Format, in_grid, parse_key
@@ -35,7 +37,7 @@ from chunkserve.service.tiles import Tiles
 from chunkserve.service.zarrarray import Context, ZarrArray
 from chunkserve.settings import Settings, clean_environment
 from chunkserve.sources.localfile import WouldBlock
-from chunkserve.sources.roots import Entry, Place, Roots, open_root
+from chunkserve.sources.roots import Entry, Place, Roots, Sight, open_root
 from chunkserve.versions import digest
 
 HANDLES = 2048
@@ -103,20 +105,47 @@ class Store:
             settings, self.readers, disk, Flight(), byte_settings, MemoryCache(settings.cache_memory // 2)
         )
         self.files = Files(roots, self.tools)
-        self.nodes = Nodes(self.files)
-        self.context = Context(self.nodes, self.limits, self.memory, self.tools, Recent(SOURCES))
+        self._view: Hashable = None
+        self._made: MemoryCache[Made] = MemoryCache(settings.cache_memory // 4)
+        self._told: MemoryCache[Described] = MemoryCache(settings.cache_memory // 16)
+        nodes = Nodes(self.files)
+        self._find_by(nodes, Pyramids(self._context(nodes), settings))
+
+    def _context(self, nodes: Nodes) -> Context:
+        return Context(nodes, self.limits, self.memory, self.tools, Recent(SOURCES))
+
+    def _find_by(self, nodes: Nodes, pyramids: Pyramids) -> None:
+        """Set up all that remembers where paths lead."""
+        self.nodes = nodes
+        self.context = pyramids.context
         self.documents: dict[Format, Documents] = {
-            2: Documents(self.context, 2, settings.consolidate),
-            3: Documents(self.context, 3, settings.consolidate),
+            2: Documents(self.context, 2, self.settings.consolidate),
+            3: Documents(self.context, 3, self.settings.consolidate),
         }
-        self.pyramids = Pyramids(self.context, settings)
+        self.pyramids = pyramids
         self.images = Images(self.nodes, self.pyramids)
         self.tiles = Tiles(self.pyramids)
         self.slices = Slices(self.nodes, self.pyramids)
         self._arrays: Recent[Chunks] = Recent(HANDLES)
         self._closures: Recent[Closure] = Recent(HANDLES)
-        self._made: MemoryCache[Made] = MemoryCache(settings.cache_memory // 4)
-        self._told: MemoryCache[Described] = MemoryCache(settings.cache_memory // 16)
+
+    def seen_with(self, sight: Sight, view: Hashable) -> "Store":
+        """The same data, as far as they may be seen.
+
+        Where paths lead is remembered for each view apart; open files, what is computed and what is cached are shared,
+        since all of these are looked up only by way of files that may be seen. Not to be closed.
+
+        Args:
+            sight: What may be seen. It never changes its mind.
+            view: Equal for sights that see the same.
+        """
+        found = copy.copy(self)
+        found.roots = self.roots.seen_with(sight)
+        found.files = self.files.seen_with(found.roots)
+        found._view = view  # noqa: SLF001 - one of our own kind
+        nodes = Nodes(found.files)
+        found._find_by(nodes, self.pyramids.seen_with(self._context(nodes)))  # noqa: SLF001
+        return found
 
     def close(self) -> None:
         """Let go of files and folders; end the reader processes, unless others use them."""
@@ -175,12 +204,15 @@ class Store:
             raise ForeignChunk("/".join(path))
         if not grid:
             position = ()
-        if known and known == chunks.etag(position, wait=wait):
-            return Answer(blob_of(), known)
-        blob = chunks.get(position, wait=wait)
-        if blob is None:
-            raise AbsentChunk("/".join(path))
-        return Answer(blob, chunks.etag(position, wait=wait) or _content_tag(blob, wait=wait))
+        try:
+            if known and known == chunks.etag(position, wait=wait):
+                return Answer(blob_of(), known)
+            blob = chunks.get(position, wait=wait)
+            if blob is None:
+                raise AbsentChunk("/".join(path))
+            return Answer(blob, chunks.etag(position, wait=wait) or _content_tag(blob, wait=wait))
+        except Hidden as error:  # a source behind a source
+            raise ForeignChunk("/".join(path)) from error
 
     def chunks(self, zarr_format: Format, path: tuple[str, ...], *, wait: bool) -> Chunks:
         """The chunks of the array at a path.
@@ -242,7 +274,7 @@ class Store:
             WouldBlock: Not ``wait``, and it is not at hand.
             NotFound: There is nothing.
         """
-        name = (path, depth, as_json)
+        name = (self._view, path, depth, as_json)
         known = self._told.get(name)
         if known is not None and known.is_current() and self.version(known.files[0], wait=wait) == known.version:
             return known
@@ -256,7 +288,7 @@ class Store:
         return made
 
     def _document(self, zarr_format: Format, key: DocumentKey, *, wait: bool, pinned: str) -> Answer:
-        name = (zarr_format, key)
+        name = (self._view, zarr_format, key)
         made = self._made.get(name)
         if made is None or not made.is_current():
             if not wait:
@@ -329,10 +361,10 @@ class Store:
             NotFound: There is no such folder or group.
         """
         if not path and not self.single_root():
-            return Listing(tuple(root.name for root in self.roots.roots if root.listed), ())
+            return Listing(self.root_names(), ())
         place, rest = self.roots.locate(path)
         if self.roots.is_folder(place):
-            entries = tuple(self.roots.listing(place))
+            entries = tuple(self.roots.listing(place, path))
             return Listing(
                 tuple(e.name for e in entries if e.is_folder),
                 tuple(e.name for e in entries if not e.is_folder),
@@ -342,6 +374,12 @@ class Store:
         if not node.is_group:
             raise NotFound("/".join(path))
         return self._members(node)
+
+    def root_names(self) -> tuple[str, ...]:
+        """Names of the roots that are listed."""
+        sight = self.roots.sight
+        names = (root.name for root in self.roots.roots if root.listed)
+        return tuple(name for name in names if sight is None or not name or sight.shows((name,)))
 
     def _members(self, node: Node) -> Listing:
         groups: list[str] = []

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from chunkserve.errors import MissingSource, NotFound, Unsupported
+from chunkserve.errors import Hidden, MissingSource, NotFound, Unsupported
 from chunkserve.grid import Shape
 from chunkserve.metadata.mappings import Axes, Layout, expand, is_unlimited, next_block, resolve
 from chunkserve.model import Dataset
@@ -32,6 +32,8 @@ class OtherFiles:
         for segment in dataset.external:
             try:
                 other = self.nodes.files.follow(segment.file, file)
+            except Hidden:
+                raise
             except NotFound as error:
                 name = segment.file.decode("utf-8", "backslashreplace")
                 raise MissingSource(f"{file.name}: external file {name} cannot be read") from error
@@ -63,6 +65,8 @@ class OtherFiles:
     def _shape(self, near: HdfFile, file: str, dataset: str) -> Shape | None:
         try:
             return self.open(near, file, dataset).shape
+        except Hidden:
+            raise
         except NotFound:
             return None
 

@@ -4,10 +4,11 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol
 
-from chunkserve.errors import Busy, NoPermission, NotFound, StorageFault
+from chunkserve.errors import Busy, Hidden, NoPermission, NotFound, StorageFault
 from chunkserve.sources.beneath import open_beneath
 
 MAX_LINKS = 40
@@ -84,12 +85,34 @@ class Entry:
     mtime: float
 
 
+class Sight(Protocol):
+    """What somebody may see of paths below the roots, the root's name in front if it has one."""
+
+    def may(self, path: tuple[str, ...]) -> bool:
+        """Whether a file or folder may be seen."""
+
+    def leads_below(self, folder: tuple[str, ...]) -> bool:
+        """Whether something below a folder may perhaps be seen, so that the way there is open."""
+
+    def shows(self, folder: tuple[str, ...]) -> bool:
+        """Whether a folder is listed."""
+
+
 @dataclass(frozen=True)
 class Roots:
-    """All roots, and the path map: prefixes recorded at acquisition time and where those files lie now."""
+    """All roots, and the path map: prefixes recorded at acquisition time and where those files lie now.
+
+    ``sight`` is what may be seen of them: asked for every path as it is requested, for every symbolic link on the way,
+    and for the real path, each before anybody looks what is there.
+    """
 
     roots: tuple[Root, ...]
     path_map: tuple[tuple[bytes, bytes], ...] = field(default=())
+    sight: Sight | None = None
+
+    def seen_with(self, sight: Sight) -> "Roots":
+        """The same roots, as far as they may be seen."""
+        return replace(self, sight=sight)
 
     def close(self) -> None:
         """Close the folders. Only once: the numbers of descriptors are used again."""
@@ -109,8 +132,11 @@ class Roots:
         names = tuple(os.fsencode(part) for part in rest)
         place = Place(root, ())
         for used in range(len(names)):
+            asked = Place(root, names[: used + 1]).path
+            self._check_way(asked)
             place, kind = self._step(place, names[used])
             if stat.S_ISREG(kind):
+                self._check(asked)
                 return place, rest[used + 1 :]
             if not stat.S_ISDIR(kind):
                 raise NotFound("/".join(parts))
@@ -134,17 +160,35 @@ class Roots:
             attempts.append((folder, [os.path.basename(target)]))
         else:
             attempts.append((folder, target.split(b"/")))
+        hidden = False
         for start, names in attempts:
             try:
+                self._check_way(b"/".join((start.path, *names)))
                 place, kind = self._walk(start, names)
-            except NotFound:
+            except NotFound as error:
+                hidden |= isinstance(error, Hidden)
                 continue
             if stat.S_ISREG(kind):
                 return place
-        raise NotFound(os.fsdecode(target))
+        raise (Hidden if hidden else NotFound)(os.fsdecode(target))
 
-    def listing(self, place: Place) -> Iterator[Entry]:
-        """Members of a folder that may be reached, in name order."""
+    def listing(self, place: Place, asked: tuple[str, ...] | None = None) -> Iterator[Entry]:
+        """Members of a folder that may be reached, in name order.
+
+        Args:
+            place: The folder.
+            asked: The components of the URL it was found under; needed where not everything may be seen.
+
+        Raises:
+            Hidden: The folder is not to be listed.
+        """
+        above = b""
+        if self.sight is not None:
+            if asked is None:
+                raise Hidden(place.name)
+            above = self._asked_path(asked) if asked else place.path
+            if not (self._is_shown(place.path) and self._is_shown(above)):
+                raise Hidden("/".join(asked))
         fd = self._open(place.root, place.parts, os.O_RDONLY | os.O_DIRECTORY)
         try:
             names = sorted(os.fsencode(name) for name in os.listdir(fd))
@@ -155,11 +199,15 @@ class Roots:
         for name in names:
             try:
                 text = name.decode("utf-8")
-                _, found = self._find(place, name)
+                there, found = self._find(place, name)
             except (UnicodeDecodeError, NotFound, StorageFault):
                 continue
-            if stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode):
-                yield Entry(text, stat.S_ISDIR(found.st_mode), found.st_size, found.st_mtime)
+            is_folder = stat.S_ISDIR(found.st_mode)
+            if not is_folder and not stat.S_ISREG(found.st_mode):
+                continue
+            seen = self._is_shown if is_folder else self._is_seen
+            if self.sight is None or (seen(there.path) and seen(b"/".join((above, name)))):
+                yield Entry(text, is_folder, found.st_size, found.st_mtime)
 
     def is_folder(self, place: Place) -> bool:
         """Whether a place is a folder.
@@ -253,16 +301,64 @@ class Roots:
             if len(links) > MAX_LINKS:
                 raise NotFound(os.fsdecode(name))
             mode = stat.S_IFDIR
+            root, below = self._aimed(root, links[-1])
             if target.startswith(b"/"):
-                root, below = self._anchored(target)
                 done = []
-                pending += reversed(below)
-            else:
-                pending += reversed(target.split(b"/"))
+            pending += reversed(below)
+            self._check_way(b"/".join((root.path, *done, *reversed(pending))))
         if root.only and done and done != [root.only]:
             # beside a file that is served alone: another root may reach it
             root, done = self._anchored(Place(root, tuple(done)).path)
-        return Place(root, tuple(done), tuple(links)), mode
+        found = Place(root, tuple(done), tuple(links))
+        (self._check_way if stat.S_ISDIR(mode) else self._check)(found.path)
+        return found, mode
+
+    # ------------------------------------------------------------------ sight
+
+    def _check(self, path: bytes) -> None:
+        """Refuse an absolute path that may not be seen."""
+        if not self._is_seen(path):
+            raise Hidden(os.fsdecode(path))
+
+    def _check_way(self, path: bytes) -> None:
+        """Refuse an absolute path that may not be seen, and nothing below it either."""
+        sight = self.sight
+        if sight is not None and not all(sight.may(n) or sight.leads_below(n) for n in self._names(path)):
+            raise Hidden(os.fsdecode(path))
+
+    def _is_seen(self, path: bytes) -> bool:
+        sight = self.sight
+        return sight is None or all(sight.may(name) for name in self._names(path))
+
+    def _is_shown(self, path: bytes) -> bool:
+        sight = self.sight
+        return sight is None or all(not name or sight.shows(name) for name in self._names(path))
+
+    def _asked_path(self, asked: tuple[str, ...]) -> bytes:
+        """Components of a URL as an absolute path, symbolic links and all."""
+        root, rest = self._root_of(asked)
+        return Place(root, tuple(os.fsencode(part) for part in rest)).path
+
+    def _names(self, path: bytes) -> list[tuple[str, ...]]:
+        """What rules call an absolute path: its name below each root it is in, or, if links alone lead there, itself.
+
+        Where roots overlap, all of its names count.
+        """
+        path = os.path.normpath(path)
+        found: list[tuple[str, ...]] = []
+        for root in self.roots:
+            top = root.path.rstrip(b"/")
+            if root.listed and (path == root.path or path.startswith(top + b"/")):
+                below = [os.fsdecode(part) for part in path[len(top) :].split(b"/") if part]
+                if not root.only or below[:1] in ([], [os.fsdecode(root.only)]):
+                    found.append((root.name, *below) if root.name else tuple(below))
+        return found or [("", *(os.fsdecode(part) for part in path.split(b"/") if part))]
+
+    def _aimed(self, root: Root, link: tuple[bytes, bytes]) -> tuple[Root, list[bytes]]:
+        """Where a symbolic link leads: names below its folder, or, if it is absolute, below another root."""
+        path, target = link
+        self._check(path)
+        return self._anchored(target) if target.startswith(b"/") else (root, target.split(b"/"))
 
     def _above(self, root: Root, pending: list[bytes]) -> Root:
         """The root that a path enters again after it left one upwards; takes the names up to there."""

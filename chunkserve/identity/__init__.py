@@ -1,0 +1,1 @@
+"""Who asks: from credentials as requests carry them to principals."""
