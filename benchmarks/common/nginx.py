@@ -21,7 +21,7 @@ PROGRAM = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/lo
 # no tcp_nopush: over loopback it holds the end of 64 KiB ranges back for 40 ms
 CONFIGURATION = """
 {user}worker_processes {workers}; daemon off; pid {run}/nginx.pid; error_log {run}/error.log warn;
-events {{ worker_connections 1024; }}
+events {{ worker_connections 4096; }}
 http {{
   access_log off; sendfile on; tcp_nodelay on; keepalive_requests 100000000; keepalive_timeout 65;
   client_body_temp_path {run}/t1; proxy_temp_path {run}/t2; fastcgi_temp_path {run}/t3; uwsgi_temp_path {run}/t4;

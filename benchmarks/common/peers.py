@@ -1,18 +1,17 @@
 """The other servers that serve HDF5: what to install, how to start them, what to ask them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import zarrkeys
 from benchmarks.common.client import Client
-from benchmarks.common.errors import NotStarted, Wrong
+from benchmarks.common.errors import NotStarted, Unserved, Wrong
 from benchmarks.common.processes import HOST, Process, free_port
 from benchmarks.common.series import Series
-from benchmarks.common.server import Running, Target, ZarrServer, log_file, position
+from benchmarks.common.server import Running, Target, ZarrServer, log_file
 from benchmarks.common.venvs import environment
 
 APPS = Path(__file__).with_name("apps")
@@ -28,37 +27,84 @@ class PrefixedZarr(ZarrServer):
         super().__init__(name, workers, port, process, "")
         self.pattern = pattern
 
-    def targets(self, series: Series) -> list[Target]:
-        """A key per chunk."""
-        document = self._document(series)
-        zarrkeys.demand_chunks(document, series.chunk)
-        base = self.pattern.format(series.dataset)
-        return [Target(base + zarrkeys.key(document, position(series, k))) for k in range(series.count)]
-
-    def _document(self, series: Series) -> zarrkeys.Document:
-        return self.document(self.pattern.format(series.dataset) + "zarr.json")
+    def base(self, dataset: str) -> str:
+        """The path of an array, with a slash at its end."""
+        return self.pattern.format(dataset)
 
 
 class Selections(Running):
     """One that gives a selection of a dataset as raw bytes."""
 
     def __init__(self, name: str, workers: int, port: int, process: Process, pattern: str) -> None:
-        """As ``Running``; ``pattern`` has ``{dataset}`` and ``{selection}`` in their places."""
+        """As ``Running``; ``pattern`` has ``{dataset}`` and ``{selection}`` in their places.
+
+        Behind a space it may have the path of metadata, with ``{endpoint}`` and ``{path}``.
+        """
         super().__init__(name, workers, port, process)
-        self.pattern = pattern
+        self.pattern, _, self.entities = pattern.partition(" ")
 
     def targets(self, series: Series) -> list[Target]:
         """A selection per chunk."""
         rest = "".join(f",0:{n}" for n in series.frame)
-        selections = [f"{k}:{k + 1}{rest}" for k in range(series.count)]
-        return [Target(self.pattern.format(dataset=series.dataset, selection=s)) for s in selections]
+        return [self.select(series.dataset, f"{k}:{k + 1}{rest}") for k in range(series.count)]
+
+    def select(self, dataset: str, selection: str) -> Target:
+        """The elements of a selection, as numpy writes it without brackets."""
+        return Target(self.pattern.format(dataset=dataset, selection=selection))
+
+    def entity(self, endpoint: str, path: str) -> str:
+        """The path that tells ``meta`` or ``attr`` of an object.
+
+        Raises:
+            Unserved: It has none.
+        """
+        if not self.entities:
+            raise Unserved("it has no metadata by path")
+        return self.entities.format(endpoint=endpoint, path=path)
 
     def values(self, series: Series, k: int, body: bytes) -> np.ndarray:
         """As they are."""
         del k
-        if len(body) != series.decoded:
-            raise Wrong(f"{self.name}: {len(body)} bytes instead of {series.decoded}")
-        return np.frombuffer(body, f"<{series.dtype}")
+        return _elements(self.name, series, body)
+
+
+class Blocks(Running):
+    """neuroglancer's LocalVolume: boxes at a scale, as raw bytes."""
+
+    def __init__(self, name: str, workers: int, port: int, process: Process, pattern: str) -> None:
+        """As ``Running``; ``pattern`` has ``{dataset}``, ``{scale}``, ``{start}`` and ``{stop}`` in their places."""
+        super().__init__(name, workers, port, process)
+        self.pattern = pattern
+
+    def targets(self, series: Series) -> list[Target]:
+        """A box per chunk."""
+        return [
+            self.block(series.dataset, ((k, k + 1, 1), *((0, n, 1) for n in series.frame)), 1)
+            for k in range(series.count)
+        ]
+
+    def block(self, dataset: str, words: Sequence[tuple[int, int, int]], factor: int) -> Target:
+        """A box, given as start, stop and anything of each axis, coarser by ``factor`` on all axes but the first."""
+        factors = [1] + [factor] * (len(words) - 1)
+        return Target(
+            self.pattern.format(
+                dataset=dataset,
+                scale=",".join(map(str, factors)),
+                start=",".join(str(start // f) for (start, _, _), f in zip(words, factors, strict=True)),
+                stop=",".join(str(-(-stop // f)) for (_, stop, _), f in zip(words, factors, strict=True)),
+            )
+        )
+
+    def values(self, series: Series, k: int, body: bytes) -> np.ndarray:
+        """As they are."""
+        del k
+        return _elements(self.name, series, body)
+
+
+def _elements(name: str, series: Series, body: bytes) -> np.ndarray:
+    if len(body) != series.decoded:
+        raise Wrong(f"{name}: {len(body)} bytes instead of {series.decoded}")
+    return np.frombuffer(body, f"<{series.dtype}")
 
 
 @dataclass(frozen=True)
@@ -79,13 +125,15 @@ class Peer:
     name: str
     requirements: tuple[str, ...]
     program: tuple[str, ...]
-    kind: Callable[[str, int, int, Process, str], PrefixedZarr | Selections]
+    kind: Callable[[str, int, int, Process, str], PrefixedZarr | Selections | Blocks]
     pattern: str
     ready: str = ""
     alone: bool = False
     once: bool = False
 
-    def start(self, file: Path, cache: Path, python: str, folder: Path, workers: int) -> PrefixedZarr | Selections:
+    def start(
+        self, file: Path, cache: Path, python: str, folder: Path, workers: int
+    ) -> PrefixedZarr | Selections | Blocks:
         """Install it below ``cache`` if need be, and serve ``file``.
 
         Raises:
@@ -140,7 +188,8 @@ PEERS = (
          "hdf5plugin==7.1.0"),
         _app("h5grove_app"),
         Selections,
-        "/data?file=bench.h5&path=/{dataset}&format=bin&selection={selection}",
+        "/data?file=bench.h5&path=/{dataset}&format=bin&selection={selection}"
+        " /{endpoint}/?file=bench.h5&path={path}",
     ),
     Peer(
         "tiled",
@@ -148,7 +197,8 @@ PEERS = (
         ("{bin}/tiled", "serve", "directory", "{folder}", "--public", "--api-key", "secret", "--host", HOST, "--port",
          "{port}"),
         Selections,  # its Zarr has chunks of its own, smaller than the file's
-        "/api/v1/array/full/bench/{dataset}?format=application/octet-stream&slice={selection}",
+        "/api/v1/array/full/bench/{dataset}?format=application/octet-stream&slice={selection}"
+        " /api/v1/metadata/bench{path}",
         ready="/api/v1/metadata/bench",
         alone=True,
         once=True,
@@ -168,6 +218,14 @@ PEERS = (
         _app("chunkmirage_app"),
         PrefixedZarr,
         "/{}/zarr3/s0/",
+    ),
+    Peer(
+        "neuroglancer",
+        ("neuroglancer==2.41.2", "numpy==2.2.6", "h5py==3.16.0", "hdf5plugin==7.1.0"),  # raw encoding: numpy < 2.3
+        _app("neuroglancer_app"),
+        Blocks,
+        "/neuroglancer/raw/bench.{dataset}/{scale}/{start}/{stop}",
+        alone=True,
     ),
 )  # fmt: skip
 """Versions as in shared/peers/README.md, which ran on Python 3.12."""
