@@ -151,6 +151,14 @@ def read_through(path: Path) -> None:
                     pass
 
 
+def drop_pages(path: Path) -> None:
+    """Have the kernel forget the pages of a file, or of all files of a folder."""
+    for each in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if each.is_file():
+            with each.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def wait_until_settled(path: Path) -> None:
     """Return when a file is old enough to be taken for finished."""
     time.sleep(max(0.0, path.stat().st_mtime + SETTLED - time.time()))

@@ -3,6 +3,7 @@
 import getpass
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -72,7 +73,10 @@ class Copies:
 class Nginx(Running):
     """nginx over the copies."""
 
-    def __init__(self, copies: Copies, sources: tuple[Chunks, Shards | None], folder: Path, workers: int) -> None:
+    def __init__(
+        self, copies: Copies, sources: tuple[Chunks, Shards | None], folder: Path, workers: int,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         """Serve ``copies`` of what ``sources`` answer; scratch files go to ``folder``.
 
         Raises:
@@ -91,7 +95,8 @@ class Nginx(Running):
             reuseport=" reuseport" if workers > 1 else "",
         )  # fmt: skip
         configuration.write_text(text)
-        process = Process([PROGRAM, "-c", str(configuration), "-p", str(folder)], log_file(folder, NAME, workers))
+        command = [PROGRAM, "-c", str(configuration), "-p", str(folder)]
+        process = Process(command, log_file(folder, NAME, workers), environment)
         super().__init__(NAME, workers, port, process)
 
     def targets(self, series: Series) -> list[Target]:

@@ -1,7 +1,7 @@
 """The other servers that serve HDF5: what to install, how to start them, what to ask them."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,9 +132,10 @@ class Peer:
     once: bool = False
 
     def start(
-        self, file: Path, cache: Path, python: str, folder: Path, workers: int
-    ) -> PrefixedZarr | Selections | Blocks:
-        """Install it below ``cache`` if need be, and serve ``file``.
+        self, file: Path, cache: Path, python: str, folder: Path, workers: int,
+        variables: Mapping[str, str] | None = None,
+    ) -> PrefixedZarr | Selections | Blocks:  # fmt: skip
+        """Install it below ``cache`` if need be, and serve ``file``, with further variables if there are any.
 
         Raises:
             Missing: It cannot be installed.
@@ -145,8 +146,9 @@ class Peer:
         workers, port = (1 if self.alone else workers), free_port()
         values = {"file": file, "folder": file.parent, "port": port, "workers": workers, "bin": interpreter.parent}
         words = [word.format(**values) for word in self.program]
-        variables = VARIABLES | {"TMPDIR": str(folder), "PYTHONPATH": str(APPS), "HOME": str(folder)}
-        process = Process([str(interpreter), *words], log_file(folder, self.name, workers), variables)
+        own = {"TMPDIR": str(folder), "PYTHONPATH": str(APPS), "HOME": str(folder)}
+        every = VARIABLES | own | dict(variables or {})
+        process = Process([str(interpreter), *words], log_file(folder, self.name, workers), every)
         try:
             process.wait_for_port(port, START_SECONDS)
             if self.ready:
