@@ -25,6 +25,7 @@ def machine(cores: int) -> dict[str, Any]:
         "cores": cores,
         "processor": _processor(),
         "memory_bytes": _memory(),
+        "commit": commit(),
         "kernel": platform.release(),
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _package(name))},
@@ -48,6 +49,15 @@ class Ticks:
     def since(self, before: "Ticks") -> tuple[float, float]:
         """CPU seconds and seconds that passed."""
         return self.busy - before.busy, self.at - before.at
+
+
+def commit() -> str:
+    """The commit that is checked out, with a mark if files differ from it; nothing outside a repository."""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True, check=False,
+        cwd=Path(__file__).parent, timeout=10,
+    )  # fmt: skip
+    return done.stdout.strip()
 
 
 def sentence(found: dict[str, Any]) -> str:

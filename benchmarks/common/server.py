@@ -61,7 +61,7 @@ class Running:
         """Wait until it listens."""
         self.name, self.workers, self.port, self.process = name, workers, port, process
         self.headers: Mapping[str, str] = {}
-        self._documents: dict[str, zarrkeys.Document] = {}
+        self.documents: dict[str, zarrkeys.Document] = {}
         try:
             process.wait_for_port(port)
         except Exception:
@@ -80,10 +80,10 @@ class Running:
         Raises:
             Wrong: There is none.
         """
-        if path not in self._documents:
+        if path not in self.documents:
             with Client(self.port, headers=self.headers) as client:
-                self._documents[path] = client.json(path)
-        return self._documents[path]
+                self.documents[path] = client.json(path)
+        return self.documents[path]
 
 
 class ZarrServer(Running):

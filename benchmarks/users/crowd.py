@@ -59,6 +59,16 @@ class Found:
         found["late_p99_ms"] = float(np.percentile(self.late, 99)) * 1e3 if self.late.size else None
         return found
 
+    def milestones(self) -> Summary:
+        """For sessions that are gone through once: when users had their first answer, and their last."""
+        user, end = self.column("operations_user"), self.column("operations_end") - self.begin
+        order = np.lexsort((end, user))
+        _, first, count = np.unique(user[order], return_index=True, return_counts=True)
+        found: Summary = {}
+        for name, times in (("first", end[order][first]), ("last", end[order][first + count - 1])):
+            found[f"{name}_p50_ms"], found[f"{name}_max_ms"] = (float(np.percentile(times, p)) * 1e3 for p in (50, 100))
+        return found
+
     def _took(self, what: str, kind: int | None = None) -> np.ndarray:
         """Milliseconds, of what failed as well: it took so long at least."""
         took = (self.column(f"{what}_end") - self.column(f"{what}_start")) * 1e3
