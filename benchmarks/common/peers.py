@@ -1,8 +1,9 @@
 """The other servers that serve HDF5: what to install, how to start them, what to ask them."""
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,11 @@ from benchmarks.common.venvs import environment
 APPS = Path(__file__).with_name("apps")
 VARIABLES = {"HDF5_USE_FILE_LOCKING": "FALSE", "TILED_SINGLE_USER_API_KEY": "secret"}
 START_SECONDS = 120.0
+READY_SECONDS = 600.0
+"""HSDS loads the file first."""
+
+DOMAIN = "/home/bench.h5"
+"""Where it has it."""
 
 
 class PrefixedZarr(ZarrServer):
@@ -66,6 +72,30 @@ class Selections(Running):
         """As they are."""
         del k
         return _elements(self.name, series, body)
+
+
+class Hsds(Selections):
+    """HSDS, where a dataset has an id."""
+
+    def select(self, dataset: str, selection: str) -> Target:
+        """The elements of a selection."""
+        return super().select(self._ids[dataset], selection)
+
+    def entity(self, endpoint: str, path: str) -> str:
+        """The path that tells of a dataset in the root group.
+
+        Raises:
+            Unserved: It is something else.
+        """
+        if endpoint != "meta" or path[1:] not in self._ids:
+            raise Unserved("it has no metadata by path")
+        return self.entities.format(id=self._ids[path[1:]])
+
+    @functools.cached_property
+    def _ids(self) -> dict[str, str]:
+        with Client(self.port, headers={**self.headers, "Accept": "application/json"}) as client:
+            root = client.json(f"/?domain={DOMAIN}")["root"]
+            return {link["title"]: link["id"] for link in client.json(f"/groups/{root}/links?domain={DOMAIN}")["links"]}
 
 
 class Blocks(Running):
@@ -120,6 +150,8 @@ class Peer:
         ready: What it answers only when it is ready, if that is later than it listens.
         alone: It runs in one process only.
         once: It remembers answers: its speed is that of a first pass over distinct chunks.
+        converts: It serves a copy in a format of its own.
+        headers: Of every request.
     """
 
     name: str
@@ -130,6 +162,8 @@ class Peer:
     ready: str = ""
     alone: bool = False
     once: bool = False
+    converts: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def start(
         self, file: Path, cache: Path, python: str, folder: Path, workers: int,
@@ -152,19 +186,21 @@ class Peer:
         try:
             process.wait_for_port(port, START_SECONDS)
             if self.ready:
-                _wait_for(port, self.ready)
-            return self.kind(self.name, workers, port, process, self.pattern)
+                _wait_for(port, self.ready, self.headers)
+            server = self.kind(self.name, workers, port, process, self.pattern)
+            server.headers = self.headers
         except Exception:
             process.stop()
             raise
+        return server
 
 
-def _wait_for(port: int, path: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    with Client(port) as client:
+def _wait_for(port: int, path: str, headers: Mapping[str, str]) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    with Client(port, headers=headers) as client:
         while client.get(path).status != 200:
             if time.monotonic() > deadline:
-                raise NotStarted(f"{path} is not there after {START_SECONDS:.0f} s")
+                raise NotStarted(f"{path} is not there after {READY_SECONDS:.0f} s")
             time.sleep(0.2)
 
 
@@ -228,6 +264,17 @@ PEERS = (
         Blocks,
         "/neuroglancer/raw/bench.{dataset}/{scale}/{start}/{stop}",
         alone=True,
+    ),
+    Peer(
+        "hsds",
+        ("hsds==1.0.2", "h5pyd==1.0.0", "hdf5plugin==7.1.0"),
+        _app("hsds_app"),
+        Hsds,
+        "/datasets/{dataset}/value?domain=" + DOMAIN + "&select=[{selection}] /datasets/{id}?domain=" + DOMAIN,
+        ready="/?domain=/home/ready",
+        alone=True,
+        converts=True,
+        headers={"Accept": "application/octet-stream", "Authorization": "Basic YWRtaW46YWRtaW4="},
     ),
 )  # fmt: skip
 """Versions as in shared/peers/README.md, which ran on Python 3.12."""

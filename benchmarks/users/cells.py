@@ -32,6 +32,7 @@ ONCE_SECONDS = 60.0
 READS = "reads"
 """The file in which slow reads are counted."""
 
+CONVERTING = frozenset(peer.name for peer in PEERS if peer.converts)
 REMEMBERING = frozenset(peer.name for peer in PEERS if peer.once)
 
 
@@ -148,6 +149,8 @@ class Cells:
         """A server of its own, new to the file."""
         assert workload.person is not None
         every = sessions(workload.person, self.stage.facts, SEED)
+        if spoken.server.name in CONVERTING:
+            raise Unserved("it serves a copy that was made before")
         indexed, targets = resolved(spoken, every, lenient=True)
         if isinstance(spoken, StaticDialect):
             spoken.copy([Target(path) for path in _asked(spoken, every)], lambda: None)

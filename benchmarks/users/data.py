@@ -44,8 +44,8 @@ class Facts:
 
     @property
     def top(self) -> int:
-        """The level whose planes fit a tile of 256 pixels."""
-        return max(0, (self.edge - 1).bit_length() - 8)
+        """The coarsest level: 512 rows and columns."""
+        return max(0, (self.edge - 1).bit_length() - 9)
 
     def shape(self, dataset: str) -> Shape:
         """Of a dataset."""
@@ -62,7 +62,7 @@ class Facts:
 
 
 FULL = Facts(planes=128, edge=2048, times=1024, groups=1000)
-QUICK = Facts(planes=32, edge=512, times=128, groups=50)
+QUICK = Facts(planes=16, edge=1024, times=128, groups=50)
 SIZES = (32 * KIB, 256 * KIB, 1024 * KIB)
 """Stored bytes of the chunks whose throughput is compared with nginx: a class each of the targets."""
 

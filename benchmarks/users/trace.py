@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 Words = tuple[tuple[int, int, int], ...]
 """A selection: start, stop, step for each axis."""
 
-SESSIONS = 48
+SESSIONS = 32
 """Different sessions of a workload; users go through them in orders of their own."""
 
 VIEWPORT = (768, 1024)
@@ -215,9 +215,10 @@ def mixed(facts: Facts, dice: random.Random) -> Session:
 def first_sight(facts: Facts, dice: random.Random) -> Session:
     """Opens the file: its tree, an array, a chunk, an overview, a plane."""
     del dice
+    overview = tuple(_window(facts, facts.top, 0.5, 0.5))
     times, rows, columns = facts.shape(SERIES)
     return [
-        Entity("meta", "/"), Open(STACK), Chunks(STACK, ((0, 0, 0),)), Picture(0, facts.top, ((0, 0),)),
+        Entity("meta", "/"), Open(STACK), Chunks(STACK, ((0, 0, 0),)), Picture(0, facts.top, overview),
         Image(SERIES, ((times // 2, times // 2 + 1, 1), (0, rows, 1), (0, columns, 1))),
     ]  # fmt: skip
 
@@ -226,7 +227,7 @@ def new_volume(facts: Facts, dice: random.Random) -> Session:
     """A viewer of a volume that nobody has seen: the overview of its middle, then to and fro."""
     middle = facts.planes // 2
     steps = [middle + dice.randint(-4, 4) for _ in range(4)]
-    found: Session = [Picture(middle, facts.top, ((0, 0),))]
+    found: Session = [Picture(middle, facts.top, tuple(_window(facts, facts.top, 0.5, 0.5)))]
     for index in steps:
         y, x = dice.random(), dice.random()
         found += [
