@@ -58,6 +58,10 @@ def _rate(row: Summary) -> float | None:
     return row["requests_per_s"]
 
 
+def _cpu(row: Summary) -> float | None:
+    return row["cpu_s_per_1000"]
+
+
 def _operations(row: Summary) -> float | None:
     return row["operations"] / row["seconds"]
 
@@ -103,6 +107,7 @@ def tables(rows: list[Summary]) -> list[Table]:
     for users in sorted({r["users"] for r in loops}):
         these = [r for r in loops if r["users"] == users]
         made.append(_pivot(f"Requests per second, {users:,} users", these, _rate))
+        made.append(_pivot(f"CPU milliseconds of the server per request, {users:,} users", these, _cpu))
     counts = {r["users"] for r in loops}
     users = next((n for n in MAIN if n in counts), max(counts, default=0))
     made += [_details(name, rows) for name in dict.fromkeys(r["name"] for r in loops)]
@@ -182,14 +187,26 @@ def _details(name: str, rows: list[Summary]) -> Table:
 def _once(name: str, rows: list[Summary]) -> Table:
     these = [r for r in rows if r["name"] == name]
     kinds = list(dict.fromkeys(kind for r in these for kind in r["kinds"]))
-    columns = ["server", "users", "start s", "first answer p50", "last", "all p50", "last", *kinds, "reads", "errors"]
+    columns = [
+        "server",
+        "users",
+        "start s",
+        "first answer p50",
+        "last",
+        "all p50",
+        "last",
+        *kinds,
+        "reads",
+        "computed",
+        "errors",
+    ]
     table = Table(f"{name}: {FACE[name].about}", columns)
     for r in these:
         times = [number(r[f"{when}_{what}_ms"]) for when in ("first", "last") for what in ("p50", "max")]
         medians = [number(r["kinds"].get(kind, {}).get("p50_ms")) for kind in kinds]
-        reads = number(float(r["reads"])) if "reads" in r else NOTHING
+        counts = [number(r.get(name)) for name in ("reads", "computations")]
         table.rows.append(
-            [r["server"], f"{r['users']:,}", number(r["start_s"]), *times, *medians, reads, str(r["errors"])]
+            [r["server"], f"{r['users']:,}", number(r["start_s"]), *times, *medians, *counts, str(r["errors"])]
         )
     return table
 
