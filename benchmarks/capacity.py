@@ -30,7 +30,8 @@ HELP = "a model of users per core, cache sizes and what 10,000 users need, check
 LIMIT = 0.7
 """Share of its time a core may be busy: beyond it, waiting grows faster than users."""
 
-NOBODY = "users.json"
+MEASURED = "users.json"
+"""Results of ``run``."""
 
 
 # ------------------------------------------------------------------------------ waiting
@@ -195,13 +196,13 @@ def _variation(row: Row) -> float:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
-    parser.add_argument("--measured", type=Path, help=f"results of 'run' [{RESULTS / NOBODY}]")
+    parser.add_argument("--measured", type=Path, help=f"results of 'run' [{RESULTS / MEASURED}]")
     parser.add_argument("--people", type=int, default=10_000, help="of a facility [%(default)s]")
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Run it; the exit status."""
-    path = options.measured or (options.results or RESULTS) / NOBODY
+    path = options.measured or (options.results or RESULTS) / MEASURED
     if not path.exists():
         raise Missing(f"{path} is not there: python -m benchmarks run makes it")
     measured = json.loads(path.read_text())

@@ -128,7 +128,12 @@ def run(options: argparse.Namespace, console: Console) -> int:
         with contextlib.ExitStack() as stack:
             servers = stage.all_serving(stack, names)
             cells = Cells(stage, hashes, options.seconds, options.generators)
-            _measure(_Round(cells, journal, servers, wrong, report.notes), chosen, users, console)
+            try:
+                _measure(_Round(cells, journal, servers, wrong, report.notes), chosen, users, console)
+            except (KeyboardInterrupt, SystemExit):
+                if journal.path is not None:
+                    console.print(f"interrupted after {len(journal.rows)} measurements: the same command goes on")
+                raise
     rows = list(journal.rows.values())
     report.notes += wrong
     report.tables = tables.tables(rows)

@@ -8,6 +8,7 @@ import hashlib
 import io
 import itertools
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,10 @@ from benchmarks.users.trace import (
     Slice,
     Words,
 )
+
+
+SAMPLE = 8
+"""Copies that are compared with what they are copies of."""
 
 
 class Dialect:
@@ -232,22 +237,27 @@ class BlockDialect(Dialect):
 class StaticDialect(Dialect):
     """nginx: for every request of ours a file with the very bytes of the answer."""
 
-    def __init__(self, server: Nginx, like: OurDialect) -> None:
-        """Files are named after the requests that ``like`` sends."""
+    def __init__(self, server: Nginx, like: OurDialect, state: str) -> None:
+        """Files are named after the requests that ``like`` sends, and ``state``, which names what it serves."""
         super().__init__(server, like.facts)
-        self.like, self.folder = like, server.copies.folder / "answers"
+        self.like, self.base = like, f"answers/{state}"
+        self.folder = server.copies.folder / self.base
 
     def targets(self, operation: Operation) -> list[Target]:
         """Files."""
-        return [Target(f"/answers/{self._name(path)}") for path, _ in self.like.targets(operation)]
+        return [Target(f"/{self.base}/{self._name(path)}") for path, _ in self.like.targets(operation)]
 
     def copy(self, targets: list[Target], advance: Callable[[], None]) -> None:
-        """Write the answers of ours that are not there yet.
+        """Write the answers of ours that are not there yet; all, if those that are there are no longer its answers.
 
         Raises:
             Wrong: There is none.
         """
         with Client(self.like.server.port, 120.0) as client:
+            known = [path for path, _ in targets if (self.folder / self._name(path)).exists()]
+            sample = known[:: max(1, len(known) // SAMPLE)]
+            if any((self.folder / self._name(path)).read_bytes() != settled(client, path) for path in sample):
+                shutil.rmtree(self.folder)
             for path, _ in targets:
                 file = self.folder / self._name(path)
                 if not file.exists():

@@ -75,7 +75,8 @@ class Stage:
         with self._started(name, place, variables) as server:
             if isinstance(server, Nginx):
                 assert self.mine is not None
-                yield StaticDialect(server, self.mine)
+                stat = self.file.stat()
+                yield StaticDialect(server, self.mine, f"{stat.st_size}-{stat.st_mtime_ns}")
             else:
                 yield dialect(server, self.facts)
 
