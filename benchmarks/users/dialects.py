@@ -36,7 +36,6 @@ from benchmarks.users.trace import (
     Words,
 )
 
-
 SAMPLE = 8
 """Copies that are compared with what they are copies of."""
 
