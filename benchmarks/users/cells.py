@@ -111,10 +111,11 @@ class Cells:
         wait_until_idle([server.process.group])
         watch = Watch(server.process.group)
         found = (load_once if once else load)(server.port, targets, shape)
+        good = found.requests - found.refused
         summary: Summary = {
-            "users": users, "seconds": found.seconds, "requests": found.requests, "errors": found.errors,
+            "users": users, "seconds": found.seconds, "requests": good, "errors": found.errors,
             "failures": {"status": found.refused, "connection": found.broken} if found.errors else {},
-            "unfinished": 0, "requests_per_s": found.rate, "bytes": found.bytes,
+            "unfinished": 0, "requests_per_s": good / found.seconds, "bytes": found.bytes,
             "bytes_per_s": found.bytes / found.seconds, "p50_ms": found.p50 * 1e3, "p95_ms": found.p95 * 1e3,
             "p99_ms": found.p99 * 1e3, "p999_ms": found.p999 * 1e3, "fairness": None,
             "generator_cpu": found.client, "first_pass": once,
