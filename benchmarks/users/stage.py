@@ -116,17 +116,20 @@ class Stage:
     # ----------------------------------------------------------------------- preparing
 
     def warm(self, spoken: Dialect, targets: list[Target]) -> None:
-        """Ask for everything once, so that caches are warm and lengths known; of slow servers, for a few seconds.
+        """Ask for everything, so that caches are warm and lengths known; other servers, for a few seconds.
+
+        Ours is asked twice: what was drawn first may have made room for the levels that it was drawn from.
 
         Raises:
             Wrong: There is an answer that is none.
         """
         name = spoken.server.name
         todo = [t for t in targets if (name, t) not in self.lengths]
-        task = self.progress.add_task(f"warming up {name}", total=len(todo))
+        task = self.progress.add_task(f"warming up {name}", total=None)
         seconds = float("inf") if name == ours.NAME else PATIENCE
         with ThreadPoolExecutor(ASKERS) as pool:
-            shares = [todo[n::ASKERS] for n in range(ASKERS)]
+            asked = [*todo, *todo] if name == ours.NAME else todo
+            shares = [asked[n::ASKERS] for n in range(ASKERS)]
             for found in pool.map(lambda share: self._ask(spoken.server, share, seconds, task), shares):
                 self.lengths |= {(name, target): length for target, length in found.items()}
         self.progress.remove_task(task)
