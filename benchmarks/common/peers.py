@@ -102,9 +102,12 @@ class Blocks(Running):
     """neuroglancer's LocalVolume: boxes at a scale, as raw bytes."""
 
     def __init__(self, name: str, workers: int, port: int, process: Process, pattern: str) -> None:
-        """As ``Running``; ``pattern`` has ``{dataset}``, ``{scale}``, ``{start}`` and ``{stop}`` in their places."""
+        """As ``Running``; ``pattern`` has ``{dataset}``, ``{scale}``, ``{start}`` and ``{stop}`` in their places.
+
+        Behind a space it has the path of metadata, with ``{dataset}``.
+        """
         super().__init__(name, workers, port, process)
-        self.pattern = pattern
+        self.pattern, _, self.info = pattern.partition(" ")
 
     def targets(self, series: Series) -> list[Target]:
         """A box per chunk."""
@@ -227,7 +230,7 @@ PEERS = (
         _app("h5grove_app"),
         Selections,
         "/data?file=bench.h5&path=/{dataset}&format=bin&selection={selection}"
-        " /{endpoint}/?file=bench.h5&path={path}",
+        " /{endpoint}?file=bench.h5&path={path}",
     ),
     Peer(
         "tiled",
@@ -262,7 +265,8 @@ PEERS = (
         ("neuroglancer==2.41.2", "numpy==2.2.6", "h5py==3.16.0", "hdf5plugin==7.1.0"),  # raw encoding: numpy < 2.3
         _app("neuroglancer_app"),
         Blocks,
-        "/neuroglancer/raw/bench.{dataset}/{scale}/{start}/{stop}",
+        "/neuroglancer/raw/bench.{dataset}/{scale}/{start}/{stop}"
+        " /neuroglancer/info/bench.{dataset}",
         alone=True,
     ),
     Peer(

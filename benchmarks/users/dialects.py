@@ -214,6 +214,10 @@ class BlockDialect(Dialect):
 
     server: Blocks
 
+    def open(self, op: Open) -> list[Target]:
+        """Its description."""
+        return [Target(self.server.info.format(dataset=op.dataset))]
+
     def chunks(self, op: Chunks) -> list[Target]:
         """The box of each."""
         chunk = self.facts.chunk(op.dataset)
