@@ -36,6 +36,7 @@ site.mkdir(exist_ok=True)
 programs = Path(sys.executable).parent
 variables = os.environ | {
     "PYTHONPATH": str(site), "DEFAULT_PUBLIC": "True", "BUCKET_NAME": "bench", "LOG_LEVEL": "ERROR",
+    "MAX_TASK_COUNT": "100000",  # by default it answers 503 to the hundredth connection
 }  # fmt: skip
 server = subprocess.Popen(
     [programs / "hsds", "--root_dir", store, "--bucket_name", "bench", "--host", "127.0.0.1", "-p", port,
