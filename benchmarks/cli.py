@@ -16,11 +16,12 @@ from types import ModuleType
 from rich.console import Console
 from zarr.errors import ZarrUserWarning
 
-from benchmarks import client, faults, h5web, many_arrays, many_chunks, passthrough, pyramid, viewer
+from benchmarks import capacity, client, faults, h5web, many_arrays, many_chunks, passthrough, pyramid, run, viewer
 from benchmarks.common.errors import BenchmarkError
 from benchmarks.common.folders import CACHE, RESULTS
 
 BENCHMARKS: dict[str, ModuleType] = {
+    "run": run,
     "passthrough": passthrough,
     "many-chunks": many_chunks,
     "many-arrays": many_arrays,
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "h5web": h5web,
     "client": client,
     "viewer": viewer,
+    "capacity": capacity,
 }
 
 PIPED_WIDTH = 200

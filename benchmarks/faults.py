@@ -10,7 +10,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,12 +23,12 @@ from benchmarks.common import ours, procfs
 from benchmarks.common.errors import BenchmarkError, Missing
 from benchmarks.common.folders import results_folder, scratch
 from benchmarks.common.report import Report, Table, finish
+from benchmarks.common.storage import build, variables
 from benchmarks.common.tally import Asker, Tally
 from benchmarks.common.versioned import VERSIONS, Change, by_copying, by_hdf5, by_rename, make_templates
 from chunkserve.progress import bars
 
 HELP = "killed readers, changing files and EIO under load: counts of right, failed and wrong answers"
-SHIM = Path(__file__).with_name("common") / "eio.c"
 FILES = 3
 ONE_IN = 50
 """Of so many reads one fails."""
@@ -123,7 +122,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         (folder / "templates").mkdir()
         templates = make_templates(folder / "templates")
         try:
-            shim = _compile(folder)
+            shim = build(folder)
         except Missing as reason:
             report.notes.append(f"scenarios with EIO left out: {reason}")
             shim, chosen = None, [s for s in chosen if not s.eio]
@@ -167,10 +166,7 @@ class _Run:
             shutil.copyfile(templates[0], file)
         self.environment: dict[str, str] = {}
         if scenario.eio and shim is not None:
-            self.environment = {
-                "LD_PRELOAD": str(shim), "FAULTS_ROOT": str(self.root.resolve()), "FAULTS_SWITCH": str(self.switch),
-                "FAULTS_LOG": str(self.log), "FAULTS_ONE_IN": str(ONE_IN),
-            }  # fmt: skip
+            self.environment = variables(shim, self.root, self.switch, self.log) | {"FAULTS_ONE_IN": str(ONE_IN)}
         self.stop = threading.Event()
         self.kills = self.changes = 0
         self.failures: list[BaseException] = []
@@ -260,20 +256,3 @@ class _Run:
         thread = threading.Thread(target=guarded, daemon=True)
         thread.start()
         return thread
-
-
-def _compile(folder: Path) -> Path:
-    """The shim.
-
-    Raises:
-        Missing: There is no compiler, or it fails.
-    """
-    compiler = shutil.which("gcc")
-    if compiler is None:
-        raise Missing("gcc is not installed")
-    library = folder / "eio.so"
-    command = [compiler, "-shared", "-fPIC", "-O2", "-o", str(library), str(SHIM), "-ldl"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    if done.returncode:
-        raise Missing(f"gcc: {done.stderr.strip().splitlines()[-1]}")
-    return library

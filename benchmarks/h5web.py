@@ -195,15 +195,20 @@ def _data(path: Path, groups: int, progress: Progress) -> Path:
     temporary = path.with_suffix(".part")
     task = progress.add_task("writing the file", total=None)
     with h5py.File(temporary, "w") as file:
-        file.attrs["NX_class"] = "NXroot"
-        many, datasets = file.create_group("many"), file.create_group("datasets")
-        many.attrs["NX_class"] = "NXentry"
-        for k in range(groups):
-            group = many.create_group(f"g{k:04d}")
-            group.attrs["NX_class"] = "NXcollection"
-            group["value"] = np.arange(10.0) + k
-        for k in range(2 * groups):
-            datasets.create_dataset(f"d{k:04d}", data=np.arange(4.0)).attrs["units"] = "K"
+        write_tree(file, groups)
     progress.remove_task(task)
     temporary.replace(path)
     return path
+
+
+def write_tree(file: h5py.File, groups: int) -> None:
+    """NeXus groups in one group, twice as many datasets in another."""
+    file.attrs["NX_class"] = "NXroot"
+    many, datasets = file.create_group("many"), file.create_group("datasets")
+    many.attrs["NX_class"] = "NXentry"
+    for k in range(groups):
+        group = many.create_group(f"g{k:04d}")
+        group.attrs["NX_class"] = "NXcollection"
+        group["value"] = np.arange(10.0) + k
+    for k in range(2 * groups):
+        datasets.create_dataset(f"d{k:04d}", data=np.arange(4.0)).attrs["units"] = "K"

@@ -20,7 +20,7 @@ from rich.progress import Progress
 
 from benchmarks.common import ours, zarrkeys
 from benchmarks.common.client import Client
-from benchmarks.common.datafile import wait_until_settled
+from benchmarks.common.datafile import drop_pages, wait_until_settled
 from benchmarks.common.errors import Missing, Wrong
 from benchmarks.common.folders import results_folder, scratch
 from benchmarks.common.local import Local
@@ -105,7 +105,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         for label in ("cold start", "warm restart"):
             task = progress.add_task(label, total=None)
             if label == "cold start":
-                _drop(file)
+                drop_pages(file)
             try:
                 starts.append(_start(options, file, folder, label, asked))
             except Wrong as reason:
@@ -114,7 +114,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         others = {}
         for way in WAYS:
             task = progress.add_task(way.label, total=None)
-            _drop(file)
+            drop_pages(file)
             try:
                 others[way.label] = way.run(file, DATASET, count // 2, options.cache, LIMIT)
             except Missing as reason:
@@ -222,12 +222,6 @@ def _disk(cache: Path) -> dict[str, int]:
         if path.is_file() and len(parts) > 2 and parts[1] != "locks":
             found[parts[1]] = found.get(parts[1], 0) + path.stat().st_size
     return found
-
-
-def _drop(file: Path) -> None:
-    """Have the kernel forget a file's pages."""
-    with file.open("rb") as opened:
-        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _data(path: Path, count: int, progress: Progress) -> Path:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -20,8 +21,12 @@ class Answer(NamedTuple):
 class Client:
     """One connection to a server on this machine; opened again when the server closes it."""
 
-    def __init__(self, port: int, timeout: float = 60.0) -> None:
-        """Connect to ``port`` at the first request; wait at most ``timeout`` seconds for each step."""
+    def __init__(self, port: int, timeout: float = 60.0, headers: Mapping[str, str] | None = None) -> None:
+        """Connect to ``port`` at the first request; wait at most ``timeout`` seconds for each step.
+
+        All requests have ``headers``.
+        """
+        self._headers = dict(headers or {})
         self._connection = http.client.HTTPConnection(HOST, port, timeout=timeout)
 
     def __enter__(self) -> Self:
@@ -40,7 +45,7 @@ class Client:
         Raises:
             OSError, http.client.HTTPException: There is no answer, or not a whole one.
         """
-        headers = {"Range": byte_range} if byte_range else {}
+        headers = self._headers | ({"Range": byte_range} if byte_range else {})
         try:
             self._connection.request("GET", path, headers=headers)
             response = self._connection.getresponse()

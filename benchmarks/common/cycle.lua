@@ -18,7 +18,8 @@ end
 function done(summary, latency, _)
   local e = summary.errors
   io.write(string.format(
-    'RESULT {"seconds": %.6f, "requests": %d, "bytes": %d, "refused": %d, "broken": %d, "p50": %.6f, "p99": %.6f}\n',
+    'RESULT {"seconds": %.6f, "requests": %d, "bytes": %d, "refused": %d, "broken": %d, "p50": %.6f, "p95": %.6f, "p99": %.6f, "p999": %.6f}\n',
     summary.duration / 1e6, summary.requests, summary.bytes, e.status, e.connect + e.read + e.write + e.timeout,
-    latency:percentile(50) / 1e6, latency:percentile(99) / 1e6))
+    latency:percentile(50) / 1e6, latency:percentile(95) / 1e6, latency:percentile(99) / 1e6,
+    latency:percentile(99.9) / 1e6))
 end

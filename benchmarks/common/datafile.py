@@ -11,7 +11,9 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import hdf5plugin
@@ -36,13 +38,26 @@ DEAD = 2**32 - 1
 Hashes = dict[str, list[str]]
 
 
-def data_file(folder: Path, series: list[Series], progress: Progress) -> tuple[Path, Hashes]:
+@dataclass(frozen=True)
+class Also:
+    """What else is in the file: ``write`` writes it, and ``about`` differs when it does."""
+
+    about: str
+    write: Callable[[h5py.File], None]
+
+
+def data_file(folder: Path, series: list[Series], progress: Progress, also: Also | None = None) -> tuple[Path, Hashes]:
     """The file with these series below ``folder``, and the hashes of its chunks by dataset."""
     path, notes = folder / "data" / "bench.h5", folder / "bench.json"  # alone in its folder: tiled demands it
-    wanted = {"recipe": RECIPE, "series": {s.dataset: [s.kind, list(s.shape), s.stored] for s in series}}
+    wanted: dict[str, Any] = {
+        "recipe": RECIPE,
+        "series": {s.dataset: [s.kind, list(s.shape), s.stored] for s in series},
+    }
+    if also is not None:
+        wanted["also"] = also.about
     if path.exists() and notes.exists():
         known = json.loads(notes.read_text())
-        if {name: known[name] for name in wanted} == wanted:
+        if {name: known.get(name) for name in wanted} == wanted:
             return path, known["sha256"]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
@@ -52,6 +67,8 @@ def data_file(folder: Path, series: list[Series], progress: Progress) -> tuple[P
             task = progress.add_task(f"writing {s.dataset}", total=s.count)
             hashes[s.dataset] = [_advance(progress, task, digest) for digest in _write(file, s)]
             progress.remove_task(task)
+        if also is not None:
+            also.write(file)
     os.replace(temporary, path)
     notes.write_text(json.dumps(wanted | {"sha256": hashes}))
     return path, hashes
@@ -132,6 +149,14 @@ def read_through(path: Path) -> None:
             with each.open("rb", buffering=0) as file:
                 while file.read(2**24):
                     pass
+
+
+def drop_pages(path: Path) -> None:
+    """Have the kernel forget the pages of a file, or of all files of a folder."""
+    for each in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if each.is_file():
+            with each.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def wait_until_settled(path: Path) -> None:

@@ -11,8 +11,8 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.common.client import Client
@@ -40,7 +40,7 @@ class Load:
         refused: Answers with a status of 400 or more.
         broken: Connections that failed, and answers that took too long.
         p50: Median of the time to a whole answer, seconds.
-        p99: 99th percentile of it.
+        p95, p99, p999: Percentiles of it.
         client: Cores that the load generator kept busy; near 1.0 it, not the server, is what was measured.
     """
 
@@ -50,7 +50,9 @@ class Load:
     refused: int
     broken: int
     p50: float
+    p95: float
     p99: float
+    p999: float
     client: float
 
     @property
@@ -71,6 +73,7 @@ class Shape:
     connections: int
     seconds: int
     scratch: Path
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(port: int, targets: list[Target], shape: Shape) -> Load:
@@ -87,6 +90,7 @@ def _wrk(port: int, targets: list[Target], shape: Shape) -> Load:
     lines.write_text("".join(f"{target.path}\t{target.byte_range}\n" for target in targets))
     command = [
         str(WRK), "-t1", f"-c{shape.connections}", f"-d{shape.seconds}s", f"--timeout={TIMEOUT}s",
+        *(word for name, value in shape.headers.items() for word in ("-H", f"{name}: {value}")),
         "-s", str(SCRIPT), f"http://{HOST}:{port}/", "--", str(lines),
     ]  # fmt: skip
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -103,7 +107,7 @@ def _wrk(port: int, targets: list[Target], shape: Shape) -> Load:
 def _threads(port: int, targets: list[Target], shape: Shape) -> Load:
     """The same by ``http.client`` in threads."""
     count = min(shape.connections, THREADS)
-    return _ask(port, [itertools.cycle(targets[n::count] or targets) for n in range(count)], shape.seconds)
+    return _ask(port, [itertools.cycle(targets[n::count] or targets) for n in range(count)], shape)
 
 
 def load_once(port: int, targets: list[Target], shape: Shape) -> Load:
@@ -112,18 +116,18 @@ def load_once(port: int, targets: list[Target], shape: Shape) -> Load:
     By threads of Python: good enough where an answer takes many milliseconds.
     """
     count = min(shape.connections, THREADS)
-    return _ask(port, [iter(targets[n::count]) for n in range(count)], shape.seconds)
+    return _ask(port, [iter(targets[n::count]) for n in range(count)], shape)
 
 
-def _ask(port: int, shares: list[Iterator[Target]], limit: float) -> Load:
+def _ask(port: int, shares: list[Iterator[Target]], shape: Shape) -> Load:
     """A thread for each share of the targets."""
     count = len(shares)
     found: list[list[tuple[float, int, bool]]] = [[] for _ in range(count)]
     broken = [0] * count
-    until = time.monotonic() + limit
+    until = time.monotonic() + shape.seconds
 
     def work(n: int) -> None:
-        with Client(port, TIMEOUT) as client:
+        with Client(port, TIMEOUT, shape.headers) as client:
             for target in shares[n]:
                 start = time.monotonic()
                 if start >= until:
@@ -145,7 +149,8 @@ def _ask(port: int, shares: list[Iterator[Target]], limit: float) -> Load:
     every = sorted(itertools.chain(*found))
     return Load(
         seconds, len(every), sum(size for _, size, _ in every), sum(bad for *_, bad in every), sum(broken),
-        _at(every, 0.5), _at(every, 0.99), (time.process_time() - busy) / seconds,
+        _at(every, 0.5), _at(every, 0.95), _at(every, 0.99), _at(every, 0.999),
+        (time.process_time() - busy) / seconds,
     )  # fmt: skip
 
 

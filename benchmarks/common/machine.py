@@ -5,11 +5,14 @@ import importlib.metadata
 import platform
 import re
 import subprocess
+import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from benchmarks.common.load import WRK
 from benchmarks.common.nginx import PROGRAM as NGINX
+from benchmarks.common.procfs import TICK
 
 PACKAGES = ("chunkserve", "h5netcdf", "h5py", "kerchunk", "numpy", "uvicorn", "uvloop", "xarray", "zarr")
 
@@ -22,11 +25,39 @@ def machine(cores: int) -> dict[str, Any]:
         "cores": cores,
         "processor": _processor(),
         "memory_bytes": _memory(),
+        "commit": commit(),
         "kernel": platform.release(),
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _package(name))},
         "programs": {name: _program(path, flag) for name, (path, flag) in programs.items() if path},
     }
+
+
+@dataclass(frozen=True)
+class Ticks:
+    """CPU time of the whole machine so far, seconds, and when that was."""
+
+    busy: float
+    at: float
+
+    @classmethod
+    def now(cls) -> Self:
+        """At this moment; what a hypervisor gave to others counts as busy."""
+        fields = [int(n) for n in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        return cls((sum(fields) - fields[3] - fields[4]) / TICK, time.perf_counter())
+
+    def since(self, before: "Ticks") -> tuple[float, float]:
+        """CPU seconds and seconds that passed."""
+        return self.busy - before.busy, self.at - before.at
+
+
+def commit() -> str:
+    """The commit that is checked out, with a mark if files differ from it; nothing outside a repository."""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True, check=False,
+        cwd=Path(__file__).parent, timeout=10,
+    )  # fmt: skip
+    return done.stdout.strip()
 
 
 def sentence(found: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import getpass
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,7 +22,7 @@ PROGRAM = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/lo
 # no tcp_nopush: over loopback it holds the end of 64 KiB ranges back for 40 ms
 CONFIGURATION = """
 {user}worker_processes {workers}; daemon off; pid {run}/nginx.pid; error_log {run}/error.log warn;
-events {{ worker_connections 1024; }}
+events {{ worker_connections 4096; }}
 http {{
   access_log off; sendfile on; tcp_nodelay on; keepalive_requests 100000000; keepalive_timeout 65;
   client_body_temp_path {run}/t1; proxy_temp_path {run}/t2; fastcgi_temp_path {run}/t3; uwsgi_temp_path {run}/t4;
@@ -72,7 +73,10 @@ class Copies:
 class Nginx(Running):
     """nginx over the copies."""
 
-    def __init__(self, copies: Copies, sources: tuple[Chunks, Shards | None], folder: Path, workers: int) -> None:
+    def __init__(
+        self, copies: Copies, sources: tuple[Chunks, Shards | None], folder: Path, workers: int,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         """Serve ``copies`` of what ``sources`` answer; scratch files go to ``folder``.
 
         Raises:
@@ -91,7 +95,8 @@ class Nginx(Running):
             reuseport=" reuseport" if workers > 1 else "",
         )  # fmt: skip
         configuration.write_text(text)
-        process = Process([PROGRAM, "-c", str(configuration), "-p", str(folder)], log_file(folder, NAME, workers))
+        command = [PROGRAM, "-c", str(configuration), "-p", str(folder)]
+        process = Process(command, log_file(folder, NAME, workers), environment)
         super().__init__(NAME, workers, port, process)
 
     def targets(self, series: Series) -> list[Target]:

@@ -1,6 +1,6 @@
 """chunkserve under test."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ PLAIN = ("--shard-below", "0", "--merge-below", "0")
 
 def start(
     command: Sequence[str], root: Path, folder: Path, *, workers: int = 1, flags: Sequence[str] = (),
-    environment: dict[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> tuple[int, Process]:  # fmt: skip
     """Start a chunkserve that serves a file or folder.
 
@@ -44,10 +44,13 @@ def start(
 class Chunks(ZarrServer):
     """chunkserve with a key for each stored chunk."""
 
-    def __init__(self, command: Sequence[str], file: Path, folder: Path, workers: int) -> None:
+    def __init__(
+        self, command: Sequence[str], file: Path, folder: Path, workers: int,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         """Serve the folder of ``file``; scratch files go to ``folder``."""
         folder.mkdir(parents=True, exist_ok=True)
-        port, process = start(command, file.parent, folder, workers=workers, flags=PLAIN)
+        port, process = start(command, file.parent, folder, workers=workers, flags=PLAIN, environment=environment)
         super().__init__(NAME, workers, port, process, f"/zarr/{file.name}/")
 
     def targets(self, series: Series) -> list[Target]:

@@ -1,5 +1,6 @@
 """What /proc tells about the processes of a group: CPU time, memory, who is who."""
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -68,6 +69,13 @@ def peak_memory(pid: int) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("VmHWM:")), 0)
+
+
+def forget_peaks(group: int) -> None:
+    """Let the peak memory of each process of a group begin anew."""
+    for stat in members(group):
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{stat.pid}/clear_refs").write_text("5")
 
 
 def roles(group: int) -> dict[int, str]:

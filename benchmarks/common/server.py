@@ -1,6 +1,7 @@
 """A server under test: how it is started, asked and checked."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
@@ -29,12 +30,14 @@ class Server(Protocol):
         workers: Processes that answer.
         port: On 127.0.0.1.
         process: Its process group.
+        headers: What every request has to have.
     """
 
     name: str
     workers: int
     port: int
     process: Process
+    headers: Mapping[str, str]
 
     def targets(self, series: Series) -> list[Target]:
         """What to ask for, one target per chunk.
@@ -57,7 +60,8 @@ class Running:
     def __init__(self, name: str, workers: int, port: int, process: Process) -> None:
         """Wait until it listens."""
         self.name, self.workers, self.port, self.process = name, workers, port, process
-        self._documents: dict[str, zarrkeys.Document] = {}
+        self.headers: Mapping[str, str] = {}
+        self.documents: dict[str, zarrkeys.Document] = {}
         try:
             process.wait_for_port(port)
         except Exception:
@@ -76,10 +80,10 @@ class Running:
         Raises:
             Wrong: There is none.
         """
-        if path not in self._documents:
-            with Client(self.port) as client:
-                self._documents[path] = client.json(path)
-        return self._documents[path]
+        if path not in self.documents:
+            with Client(self.port, headers=self.headers) as client:
+                self.documents[path] = client.json(path)
+        return self.documents[path]
 
 
 class ZarrServer(Running):
@@ -90,11 +94,15 @@ class ZarrServer(Running):
         super().__init__(name, workers, port, process)
         self.prefix = prefix
 
+    def base(self, dataset: str) -> str:
+        """The path of an array, with a slash at its end."""
+        return f"{self.prefix}{dataset}/" if dataset else self.prefix
+
     def targets(self, series: Series) -> list[Target]:
         """A key per chunk."""
         document = self._document(series)
         zarrkeys.demand_chunks(document, series.chunk)
-        base = f"{self.prefix}{series.dataset}/"
+        base = self.base(series.dataset)
         return [Target(base + zarrkeys.key(document, position(series, k))) for k in range(series.count)]
 
     def values(self, series: Series, k: int, body: bytes) -> np.ndarray:
@@ -102,7 +110,7 @@ class ZarrServer(Running):
         return zarrkeys.decode(self._document(series), position(series, k), body)
 
     def _document(self, series: Series) -> zarrkeys.Document:
-        return self.document(f"{self.prefix}{series.dataset}/zarr.json")
+        return self.document(f"{self.base(series.dataset)}zarr.json")
 
 
 def position(series: Series, k: int) -> tuple[int, ...]:
@@ -116,7 +124,7 @@ def check(server: Server, series: Series, targets: list[Target], hashes: list[st
     Raises:
         Wrong: One differs.
     """
-    with Client(server.port) as client:
+    with Client(server.port, headers=server.headers) as client:
         for k in series.sample():
             values = server.values(series, k, client.body(*targets[k]))
             if hashlib.sha256(np.ascontiguousarray(values)).hexdigest() != hashes[k]:

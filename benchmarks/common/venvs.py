@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,7 @@ def environment(folder: Path, requirements: tuple[str, ...], python: str) -> Pat
     Raises:
         Missing: Something could not be installed.
     """
-    wanted = "\n".join((*requirements, f"# {python}"))
+    wanted = "\n".join((*requirements, f"# {os.path.realpath(python)}"))
     interpreter, stamp = folder / "bin" / "python", folder / STAMP
     if interpreter.exists() and stamp.exists() and stamp.read_text() == wanted:
         return interpreter

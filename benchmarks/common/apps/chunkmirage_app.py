@@ -18,7 +18,11 @@ def registry(path: str) -> DatasetRegistry:
     """All datasets of the root group, in the chunks of the file (a row each where there are none)."""
     found = DatasetRegistry(LRUCache(0))
     with h5py.File(path) as file:
-        chunks = {name: file[name].chunks or (1, *file[name].shape[1:]) for name in file}
+        chunks = {
+            name: file[name].chunks or (1, *file[name].shape[1:])
+            for name in file
+            if isinstance(file[name], h5py.Dataset)
+        }
     for name, chunk in chunks.items():
         found.add(name, PipelineSpec(source=f"{path}::/{name}", ops=[], chunk_shape=list(chunk)))
     return found

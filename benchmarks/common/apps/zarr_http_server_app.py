@@ -17,10 +17,11 @@ BITSHUFFLE = 32008
 
 
 def unreadable(path: str) -> list[str]:
-    """Datasets in the root group that VirtualiZarr cannot describe."""
+    """Datasets in the root group that VirtualiZarr cannot describe, and groups."""
     with h5py.File(path) as file:
-        lists = {name: file[name].id.get_create_plist() for name in file}
-        return [
+        groups = [name for name in file if isinstance(file[name], h5py.Group)]
+        lists = {name: file[name].id.get_create_plist() for name in file if name not in groups}
+        return groups + [
             name
             for name, plist in lists.items()
             if BITSHUFFLE in [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]

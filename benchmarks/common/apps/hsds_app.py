@@ -1,0 +1,73 @@
+"""HSDS with one node over a copy of a file: hsds_app.py FILE PORT WORKERS.
+
+It has a format of its own on disk, so the datasets of the root group are loaded first, by its own tool, into a folder
+beside the file's, which is kept. Ready when the folder ``/home/ready/`` is there.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+
+PIN = """
+import aiohttp.web as web
+_run = web.run_app
+def run_app(app, **words):
+    if words.get("host") or words.get("port"):
+        words["host"] = "127.0.0.1"
+    return _run(app, **words)
+web.run_app = run_app
+"""
+"""Its nodes listen on all addresses whatever ``--host`` says; this keeps them here."""
+
+USER = "admin"
+file, port, count = sys.argv[1:4]
+place = Path(os.environ["TMPDIR"])
+source = Path(file)
+stamp = source.stat()
+store, site = source.parents[1] / f"hsds-{stamp.st_size}-{stamp.st_mtime_ns}", place / "site"
+loaded = store / "loaded"
+(store / "bench").mkdir(parents=True, exist_ok=True)
+site.mkdir(exist_ok=True)
+(site / "sitecustomize.py").write_text(PIN)
+programs = Path(sys.executable).parent
+variables = os.environ | {
+    "PYTHONPATH": str(site), "DEFAULT_PUBLIC": "True", "BUCKET_NAME": "bench", "LOG_LEVEL": "ERROR",
+    "MAX_TASK_COUNT": "100000",  # by default it answers 503 to the hundredth connection
+}  # fmt: skip
+server = subprocess.Popen(
+    [programs / "hsds", "--root_dir", store, "--bucket_name", "bench", "--host", "127.0.0.1", "-p", port,
+     "--hs_username", USER, "--hs_password", USER, "--count", count],
+    env=variables,
+)  # fmt: skip
+access = ["-e", f"http://127.0.0.1:{port}", "-u", USER, "-p", USER]
+
+
+def tell(*words: str | os.PathLike[str]) -> bool:
+    """Run one of its tools; whether it succeeded."""
+    return subprocess.run([programs / words[0], *access, *words[1:]], check=False).returncode == 0
+
+
+def load() -> None:
+    """Load the datasets of the root group."""
+    part = place / source.name
+    with h5py.File(source) as whole, h5py.File(part, "w") as out:
+        for name in whole:
+            if isinstance(whole[name], h5py.Dataset):
+                whole.copy(name, out)
+    if tell("hsload", part, "/home/bench.h5"):
+        loaded.touch()
+    part.unlink()
+
+
+deadline = time.monotonic() + 60
+while not tell("hstouch", "/home/") and not loaded.exists() and time.monotonic() < deadline:
+    time.sleep(1)
+if not loaded.exists():
+    load()
+if loaded.exists():
+    tell("hstouch", "/home/ready/")
+sys.exit(server.wait())
