@@ -43,6 +43,8 @@ EPILOG = """examples:
   chunkserve inspect run42.nxs                    what is in a file, and how each dataset is served
   chunkserve warm run42.nxs entry/data/data       make its pyramid before anybody asks
   chunkserve index /data                          make the search index ahead
+  chunkserve cache stats                          what is in the cache folder
+  chunkserve keys create anna --groups p42        an API key for a user (see docs/access.md)
   chunkserve settings                             all settings, with their present values
 
 Every setting is a flag of 'serve', a variable CHUNKSERVE_NAME and a line 'name = value' of the --config file, in this

@@ -77,7 +77,7 @@ def test_help_of_a_command_says_what_it_does_and_every_setting(command: str) -> 
     done = run(command, "--help")
     assert done.returncode == 0
     text = " ".join(done.stdout.split())
-    assert re.search(r"(Serve|Make|Show) .{20,}", text)
+    assert re.search(r"(Serve|Make|Show|Compute|Look|stats:|create:) .{20,}", text)
     for row in dataclasses.fields(Settings):
         assert f"--{row.name.replace('_', '-')} {row.metadata['unit'].upper()}" in text
         assert " ".join(row.metadata["help"].split()) in text

@@ -1,9 +1,9 @@
 import { useCallback, useMemo, useSyncExternalStore } from "react";
 import { formatPlace, parsePlace, type Place } from "./url";
 
-const QUIET_MS = 150;
-
 /** Browsers refuse to write the URL more than some times a second; a slider moves more often than that. */
+const WRITTEN_EVERY_MS = 200;
+
 let current = window.location.href;
 let flushing: ReturnType<typeof setTimeout> | undefined;
 const listeners = new Set<() => void>();
@@ -33,8 +33,7 @@ export function go(place: Place, replace = false): void {
   if (href === current) return;
   if (replace) {
     moveTo(href);
-    clearTimeout(flushing);
-    flushing = setTimeout(flush, QUIET_MS);
+    flushing ??= setTimeout(flush, WRITTEN_EVERY_MS);
     return;
   }
   flush();
