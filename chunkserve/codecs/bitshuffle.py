@@ -93,12 +93,48 @@ def bitshuffle_frame(stage: Filter, nbytes: int, itemsize: int, body: memoryview
     """
     if (*stage.values, 0, 0, 0, 0, 0)[4] == 0:
         return _uncompressed(_geometry(stage, nbytes, itemsize, None), nbytes, body)
+    return _compressed(_compressed_geometry(stage, nbytes, itemsize, body), nbytes, body)
+
+
+def bitshuffle_cut(
+    stage: Filter, nbytes: int, itemsize: int, body: memoryview, span: range
+) -> tuple[int, bytes] | None:
+    """The blocks that hold some decoded bytes of a chunk, as a chunk of their own.
+
+    Args:
+        stage: The filter.
+        nbytes: Decoded bytes of the whole chunk.
+        itemsize: Bytes of an element in the file.
+        body: The stored chunk.
+        span: Which decoded bytes, with step 1; at least one.
+
+    Returns:
+        Which decoded byte of the whole it begins with, and the chunk; ``None`` if the span touches a last, shorter
+        block, or blocks are not compressed.
+
+    Raises:
+        CannotReframe, Corrupt: As for :func:`chunkserve.codecs.rehead.frame`.
+    """
+    if (*stage.values, 0, 0, 0, 0, 0)[4] == 0:
+        return None
+    g = _compressed_geometry(stage, nbytes, itemsize, body)
+    first, last = span.start // g.blocksize, (span.stop - 1) // g.blocksize
+    if last >= g.full:
+        return None
+    lengths = walk_blocks(body[: len(body) - g.loose], _HEADER.size, g.blocks, g.blocksize)
+    start = _HEADER.size + sum(lengths[:first]) + 4 * first
+    stop = start + sum(lengths[first : last + 1]) + 4 * (last + 1 - first)
+    head = _HEADER.pack((last + 1 - first) * g.blocksize, g.blocksize)
+    return first * g.blocksize, head + body[start:stop]
+
+
+def _compressed_geometry(stage: Filter, nbytes: int, itemsize: int, body: memoryview) -> _Geometry:
     if len(body) < _HEADER.size:
         raise Corrupt(f"bitshuffle chunk of {len(body)} bytes is shorter than its header")
     total, blocksize = _HEADER.unpack_from(body)
     if total != nbytes or not blocksize:
         raise Corrupt(f"bitshuffle chunk promises {total} bytes in blocks of {blocksize}, expected {nbytes}")
-    return _compressed(_geometry(stage, nbytes, itemsize, blocksize), nbytes, body)
+    return _geometry(stage, nbytes, itemsize, blocksize)
 
 
 def _compressed(g: _Geometry, nbytes: int, body: memoryview) -> Frame:

@@ -12,7 +12,7 @@ import numcodecs.blosc
 import numpy as np
 
 from chunkserve.codecs import blosc2chunk
-from chunkserve.codecs.bitshuffle import default_block
+from chunkserve.codecs.bitshuffle import bitshuffle_cut, default_block
 from chunkserve.codecs.checksum import check_fletcher32
 from chunkserve.codecs.filters import (
     BITSHUFFLE,
@@ -74,6 +74,35 @@ def decode(pipeline: Pipeline, stored: Stored, mask: int) -> bytes:
     return _exactly(bytes(data), pipeline.nbytes, "chunk")
 
 
+def decode_part(pipeline: Pipeline, stored: Stored, mask: int, span: range) -> tuple[int, bytes] | None:
+    """Decode some blocks of a chunk, where it has any.
+
+    Args:
+        pipeline: Of the dataset.
+        stored: The whole chunk.
+        mask: Its filter mask.
+        span: Which decoded bytes are wanted, with step 1; at least one.
+
+    Returns:
+        Which decoded byte of the chunk they begin with, and they; ``None`` if the whole has to be decoded.
+
+    Raises:
+        Corrupt: The stored bytes are damaged or truncated; what is in other blocks is not looked at.
+    """
+    applied = active(pipeline.filters, mask)
+    if len(applied) != 1 or applied[0].id != BITSHUFFLE:
+        return None
+    try:
+        found = bitshuffle_cut(applied[0], pipeline.nbytes, pipeline.itemsize, memoryview(stored), span)
+    except CannotReframe:
+        return None
+    if found is None:
+        return None
+    first, body = found
+    nbytes = int.from_bytes(body[:8], "big")
+    return first, decode(Pipeline(applied, nbytes, pipeline.itemsize), body, 0)
+
+
 def unblosc(data: bytes, nbytes: int) -> bytes:
     """Decode a Blosc frame of exactly ``nbytes``.
 
@@ -96,7 +125,7 @@ def unshuffle(data: Stored, elem: int) -> bytes:
     if elem <= MAX_TYPESIZE:
         try:
             head = single_head(nbytes, nbytes, elem, (Format.LZ4, Flag.SHUFFLE))
-            return unblosc(head + bytes(data), nbytes)
+            return unblosc(b"".join((head, data)), nbytes)
         except CannotReframe:
             pass
     whole = nbytes // elem * elem
@@ -125,7 +154,7 @@ def _bound(pipeline: Pipeline, exact: Exact) -> int:
     return exact if exact is not None else 2 * pipeline.nbytes + 4096
 
 
-def _deflate(_: Filter, data: memoryview, pipeline: Pipeline, exact: Exact) -> bytes:
+def _deflate(_: Filter, data: memoryview, pipeline: Pipeline, exact: Exact) -> bytes | bytearray:
     return inflate(data, exact) if exact is not None else inflate_most(data, _bound(pipeline, exact))
 
 

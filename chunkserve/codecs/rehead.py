@@ -211,7 +211,9 @@ class _Codec:
     single: Format | None = None
 
 
-def _single(fmt: Format, check: Callable[[memoryview, int], None], undo: Callable[[memoryview, int], bytes]) -> _Codec:
+def _single(
+    fmt: Format, check: Callable[[memoryview, int], None], undo: Callable[[memoryview, int], bytes | bytearray]
+) -> _Codec:
     """A compressor that HDF5 runs once over the whole chunk."""
 
     def spell(pipeline: Pipeline, stages: _Stages, body: memoryview) -> Frame:
@@ -219,7 +221,7 @@ def _single(fmt: Format, check: Callable[[memoryview, int], None], undo: Callabl
         kind = (fmt, Flag.SHUFFLE if stages.shuffled else Flag.NONE)
         head = single_head(len(body), pipeline.nbytes, stages.typesize, kind)
         if len(body) == pipeline.nbytes:  # any Blosc would take the stream for stored bytes: store them then
-            return Frame(head, 0, 0, undo(body, pipeline.nbytes))
+            return Frame(head, 0, 0, bytes(undo(body, pipeline.nbytes)))
         return Frame(head, 0, len(body))
 
     return _Codec(spell, lambda *_: 24, fmt)

@@ -25,19 +25,19 @@ def check_zlib(stream: memoryview, nbytes: int) -> None:
         raise Corrupt(f"not a zlib stream ({len(stream)} bytes for a chunk of {nbytes})")
 
 
-def inflate(stream: memoryview, nbytes: int) -> bytes:
+def inflate(stream: memoryview, nbytes: int) -> bytes | bytearray:
     """Decode a zlib stream of exactly ``nbytes``.
 
     Raises:
         Corrupt: It is damaged, shorter or longer.
     """
     try:
-        data = deflate.zlib_decompress(stream, nbytes)
+        data: bytearray = deflate.zlib_decompress(stream, nbytes)
     except (deflate.DeflateError, ValueError) as error:
         raise Corrupt(f"zlib stream: {error}") from None
     if len(data) != nbytes:
         raise Corrupt(f"zlib stream of {len(data)} bytes, expected {nbytes}")
-    return bytes(data)
+    return data
 
 
 def inflate_most(stream: memoryview, limit: int) -> bytes:

@@ -6,7 +6,7 @@ numpy has only pointers. Boxes are in the dataset's dimensions; an array type's 
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -34,6 +34,7 @@ from chunkserve.grid import Box, Shape, chunk_box, covering, grid_shape, number,
 from chunkserve.metadata.mappings import Layout, Piece, cut
 from chunkserve.metadata.present import missing_filter, pipeline_of
 from chunkserve.model import Dataset
+from chunkserve.service.decodedchunks import DecodedChunks
 from chunkserve.service.hdffile import HdfFile
 from chunkserve.sources.localfile import WouldBlock
 
@@ -271,12 +272,13 @@ class Elements:
             if not self.file.swmr or self.chunk_ref(position) == ref:
                 return memoryview(data), self.mask_of(position, ref)
 
-    def raw_chunks(self, box: Box, *, wait: bool = True) -> Iterator[tuple[Shape, tuple[memoryview, int] | None]]:
-        """All chunks that overlap a box, as :meth:`raw_chunk` gives them, in the order of the file.
+    def raw_chunks(
+        self, positions: Iterable[Shape], *, wait: bool = True
+    ) -> Iterator[tuple[Shape, tuple[memoryview, int] | None]]:
+        """Chunks as :meth:`raw_chunk` gives them, in the order of the file.
 
         Neighbours in the file are read together, which for chunks of a few bytes is what counts.
         """
-        positions = covering(box, self.dataset.chunks)
         if self.file.live:
             yield from ((position, self.raw_chunk(position)) for position in positions)
             return
@@ -295,10 +297,11 @@ class Elements:
             for ref, position in run:
                 yield position, (data[ref.offset - start :][: ref.length], self.mask_of(position, ref))
 
-    def decode(self, position: Shape, data: memoryview, mask: int, pipeline: Pipeline) -> bytes:
-        """Decode a chunk; an error names it."""
+    @contextlib.contextmanager
+    def naming(self, position: Shape) -> Iterator[None]:
+        """Have an error about a chunk name it."""
         try:
-            return decode(pipeline, data, mask)
+            yield
         except Corrupt as error:
             kind = SourceChanged if self.file.live else Corrupt
             raise kind(f"{self.path}: chunk {position}: {error}") from None
@@ -348,26 +351,41 @@ def _chunked(e: Elements, box: Box, wait: bool) -> np.ndarray:
 def _decoded(e: Elements, box: Box, pipeline: Pipeline, wait: bool) -> np.ndarray:
     out = np.empty(box.shape + e.dims, e.dtype)
     shape = e.dataset.chunks
-    for position, stored in e.raw_chunks(box, wait=wait):
+    chunks = DecodedChunks(e, pipeline)
+    missing = []
+    for position in covering(box, shape):
+        known = chunks.get(position)
+        if known is None:
+            missing.append(position)
+        else:
+            _put(out, box, chunk_box(position, shape), known)
+    for position, stored in e.raw_chunks(missing, wait=wait):
         here = chunk_box(position, shape)
         part = here.clip(box)
         assert part is not None
         if stored is None:
             opaque(out)[part.slices(box.start)] = opaque(e.fill())
             continue
-        values = np.frombuffer(e.decode(position, *stored, pipeline), e.dtype).reshape(shape + e.dims)
+        values = chunks.decode(position, *stored, part, wait=wait)
         if part == box == here:
             return values  # it is the whole chunk
-        opaque(out)[part.slices(box.start)] = opaque(values)[part.slices(here.start)]
+        _put(out, box, here, values)
     return out
+
+
+def _put(out: np.ndarray, box: Box, chunk: Box, values: np.ndarray) -> None:
+    """Copy what a box has of a chunk."""
+    part = chunk.clip(box)
+    assert part is not None
+    opaque(out)[part.slices(box.start)] = opaque(values)[part.slices(chunk.start)]
 
 
 def _verify(e: Elements, box: Box, pipeline: Pipeline) -> None:
     """Decode the chunks that libhdf5 is about to read, since it would not notice short ones."""
-    for position, stored in e.raw_chunks(box):
+    for position, stored in e.raw_chunks(covering(box, e.dataset.chunks)):
         if stored is not None:
-            with contextlib.suppress(Unsupported):
-                e.decode(position, *stored, pipeline)
+            with contextlib.suppress(Unsupported), e.naming(position):
+                decode(pipeline, *stored)
 
 
 def _contiguous(e: Elements, box: Box, wait: bool) -> np.ndarray:

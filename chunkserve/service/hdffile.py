@@ -72,6 +72,7 @@ class Tools:
     flight: Flight
     byte_settings: str
     structures: MemoryCache[Structure]
+    decoded: MemoryCache[bytes]
 
 
 class HdfFile:

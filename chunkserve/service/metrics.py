@@ -83,7 +83,7 @@ def samples(store: Store) -> Iterator[Sample]:
     """All figures of a store."""
     levels = store.pyramids.levels
     tiers: dict[str, MemoryCache[bytes] | DiskCache | LevelCache] = {
-        "memory": store.memory, "disk": store.tools.disk, "levels": levels,
+        "memory": store.memory, "decoded": store.tools.decoded, "disk": store.tools.disk, "levels": levels,
     }  # fmt: skip
     yield gauge("chunkserve_workers", "workers that live", 1)
     for what, text in (("hits", "answers found"), ("misses", "answers not found"), ("evictions", "entries removed")):
@@ -91,9 +91,10 @@ def samples(store: Store) -> Iterator[Sample]:
             yield counter(f"chunkserve_cache_{what}", text, getattr(cache, what), tier=tier)
     for tier, cache in (("disk", store.tools.disk), ("levels", levels)):
         yield counter("chunkserve_cache_damaged", "damaged entries removed", cache.damaged, tier=tier)
-    yield gauge("chunkserve_cache_bytes", "bytes held", store.memory.used, tier="memory")
+    for tier, held in (("memory", store.memory), ("decoded", store.tools.decoded)):
+        yield gauge("chunkserve_cache_bytes", "bytes held", held.used, tier=tier)
     for tier, cache in tiers.items():
-        across: Across = "sum" if tier == "memory" else "max"  # the others are one for all workers
+        across: Across = "sum" if isinstance(cache, MemoryCache) else "max"  # the others are one for all workers
         yield gauge("chunkserve_cache_limit_bytes", "bytes that may be held", cache.limit, across, tier=tier)
     flight = store.tools.flight
     yield counter("chunkserve_computations", "things computed", flight.made)

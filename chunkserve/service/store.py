@@ -102,8 +102,9 @@ class Store:
         byte_settings = digest(*(getattr(self.limits, row.name) for row in fields(self.limits)), settings.path_map)
         disk = DiskCache(settings.cache_folder(), settings.cache_disk)
         self.tools = Tools(
-            settings, self.readers, disk, Flight(), byte_settings, MemoryCache(settings.cache_memory // 2)
-        )
+            settings, self.readers, disk, Flight(), byte_settings,
+            MemoryCache(settings.cache_memory // 2), MemoryCache(settings.cache_memory // 4),
+        )  # fmt: skip
         self.files = Files(roots, self.tools)
         self._view: Hashable = None
         self._made: MemoryCache[Made] = MemoryCache(settings.cache_memory // 4)

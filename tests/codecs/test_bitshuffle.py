@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from chunkserve.codecs.bitshuffle import bitshuffle_frame, bitshuffle_growth, default_block, untranspose
-from chunkserve.codecs.decode import decode
+from chunkserve.codecs.decode import decode, decode_part
 from chunkserve.codecs.frame import CannotReframe
 from chunkserve.codecs.rehead import Pipeline, frame
 from chunkserve.errors import Corrupt, Unsupported
@@ -106,3 +106,32 @@ def test_a_block_size_in_the_chunk_wins_over_the_client_values(make_chunk, smoot
     (stage,) = chunk.pipeline.filters
     other = Pipeline((Filter(32008, 0, (*stage.values[:3], 128, *stage.values[4:])),), 4000, 4)
     assert unblosc(frame(other, chunk.stored, 0).assemble(chunk.stored)) == {chunk.plain}
+
+
+@pytest.mark.parametrize("cname", CNAMES)
+@pytest.mark.parametrize("count", [4096, 4099, 5000])
+def test_some_blocks_are_decoded_alone(make_chunk, smooth, cname, count) -> None:
+    chunk = make_chunk(smooth("<u2", count), **hdf5plugin.Bitshuffle(nelems=256, cname=cname))
+    for start, stop in ((0, 1), (511, 513), (1000, 3000), (7680, 8192), (0, 8192), (2 * count - 1, 2 * count)):
+        found = decode_part(chunk.pipeline, chunk.stored, 0, range(start, stop))
+        if cname == "none" or (stop - 1) // 512 >= 2 * count // 512:
+            assert found is None, "a last, shorter block needs the whole"
+            continue
+        assert found is not None
+        first, data = found
+        assert first == start // 512 * 512
+        assert len(data) == -(-stop // 512) * 512 - first
+        assert data == chunk.plain[first : first + len(data)]
+
+
+def test_a_part_of_a_chunk_that_does_not_add_up_is_not_decoded(make_chunk, smooth) -> None:
+    chunk = make_chunk(smooth("<u2", 4096), **hdf5plugin.Bitshuffle(nelems=256, cname="lz4"))
+    for damaged in (chunk.stored[:-1], chunk.stored + b"\0", chunk.stored[:5], b"\0" * 8 + chunk.stored[8:]):
+        with pytest.raises(Corrupt):
+            decode_part(chunk.pipeline, damaged, 0, range(10, 20))
+
+
+def test_nothing_but_bitshuffle_has_parts(make_chunk, smooth) -> None:
+    for filters in ({"compression": "gzip", "shuffle": True}, dict(hdf5plugin.Zstd())):
+        chunk = make_chunk(smooth("<u2", 4096), **filters)
+        assert decode_part(chunk.pipeline, chunk.stored, 0, range(10, 20)) is None

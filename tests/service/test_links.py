@@ -1,7 +1,6 @@
 """Links: hard, soft and external ones are followed by us, inside the roots, and cycles are cut."""
 
 import json
-import time
 from pathlib import Path
 
 import h5py
@@ -13,6 +12,7 @@ from chunkserve.grid import whole
 from chunkserve.inspection import inspect
 from chunkserve.metadata.names import node_name
 from chunkserve.service.store import ForeignChunk, Store
+from chunkserve.sources.roots import Roots
 
 
 def consolidated(store: Store, *path: str) -> list[str]:
@@ -68,13 +68,11 @@ def test_a_web_of_hard_links_has_no_partial_consolidated_metadata(tmp_path: Path
             here = below
         here["x"] = 1
     store = open_store(tmp_path)
-    started = time.monotonic()
     document = json.loads(bytes(store.key(3, ("a.h5", "zarr.json"), wait=True).blob.read()))
     assert "consolidated_metadata" not in document
     with pytest.raises(NotFound):
         store.key(2, ("a.h5", ".zmetadata"), wait=True)
     assert store.listing(("a.h5",)).folders == ("left", "right")
-    assert time.monotonic() - started < 20
 
 
 def test_external_links_are_followed_inside_the_roots(tmp_path: Path, open_store) -> None:
@@ -141,15 +139,15 @@ def test_further_trees_may_be_opened_to_links_alone(tmp_path: Path, open_store) 
     assert store.listing(()).others == ("a.h5",)
 
 
-def test_listing_thousands_of_external_links_opens_none_of_them(tmp_path: Path, open_store) -> None:
+def test_listing_thousands_of_external_links_opens_none_of_them(tmp_path: Path, open_store, monkeypatch) -> None:
     with h5py.File(tmp_path / "scan.h5", "w") as file:
         for i in range(3300):
             file[f"frame{i:04d}"] = h5py.ExternalLink(f"frames/{i}.h5", "/data")
     store = open_store(tmp_path)
     store.key(3, ("scan.h5", "zarr.json"), wait=True)
-    started = time.monotonic()
-    listing = store.listing(("scan.h5",))
-    assert time.monotonic() - started < 1
+    with monkeypatch.context() as patched:
+        patched.delattr(Roots, "follow")
+        listing = store.listing(("scan.h5",))
     assert len(listing.others) == 3300
     assert len(store.files) == 1
     document = json.loads(bytes(store.key(3, ("scan.h5", "zarr.json"), wait=True).blob.read()))
