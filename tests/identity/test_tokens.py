@@ -236,6 +236,7 @@ def test_a_provider_has_to_be_asked_in_private(url: str) -> None:
         Provider(OidcOptions(issuer=url, audience=AUDIENCE))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the mock that still runs on Python 3.11
 def test_a_login_at_a_real_provider_gives_a_token_that_is_taken() -> None:
     """Authorization code flow with the provider of oidc-provider-mock."""
     users = [oidc_provider_mock.User(sub="anna", claims={"groups": ["p42"]})]
