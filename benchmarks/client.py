@@ -22,14 +22,16 @@ import zarr
 from rich.console import Console
 
 from benchmarks.common import ours
-from benchmarks.common.datafile import data_file, read_through, wait_until_settled
+from benchmarks.common.datafile import Also, data_file, read_through, wait_until_settled
 from benchmarks.common.errors import BenchmarkError, Wrong
 from benchmarks.common.folders import results_folder, scratch
-from benchmarks.common.peers import APPS, PEERS
+from benchmarks.common.loopback import carried
+from benchmarks.common.peers import APPS, PEERS, Peer
 from benchmarks.common.processes import HOST
 from benchmarks.common.report import NOTHING, Report, Table, finish, mebibytes, number, seconds
 from benchmarks.common.series import KIB, Series, other_series, plain_series
 from benchmarks.common.venvs import base_python, environment
+from benchmarks.pyramid_data import TOMOGRAM, write_tomogram
 from chunkserve.progress import bars
 from chunkserve_client import connect
 
@@ -43,8 +45,12 @@ SLICES = 300
 WIDTH = 16
 """Elements of a small slice, per axis."""
 
-TILED = "tiled"
+CLIENTS = {"tiled": "tiled's client", "hsds": "h5pyd on HSDS"}
+"""Peers with clients of their own."""
+
 READ_SECONDS = 600
+OURS, LOCAL = "chunkserve-client", "h5py, local file"
+CARRIED = "sendfile to recv_into, nothing else"
 
 Read = Callable[[Any], np.ndarray]
 
@@ -64,14 +70,19 @@ class Way:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
-    parser.add_argument("--no-tiled", action="store_true", help="do not install and measure tiled and its client")
+    parser.add_argument(
+        "--no-peers", action="store_true", help="do not install and measure tiled, HSDS and their clients"
+    )
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Run it; the exit status."""
     volume = QUICK_VOLUME if options.quick else VOLUME
-    compressed = replace(plain_series((1024 * KIB,), volume)[0], label="gzip+shuffle")
-    series = [compressed, *other_series(volume, quick=options.quick)]
+    compressed = replace(plain_series((1024 * KIB,), volume)[0], label="gzip+shuffle, half noise")
+    planes, side = (64, 128) if options.quick else (256, 512)
+    tomogram = Series("gzip+shuffle tomogram", TOMOGRAM, "gzip", "u2", (side, side), planes, 0)
+    series = [tomogram, compressed, *other_series(volume, quick=options.quick)]
+    also = Also(f"tomogram {tomogram.shape}", lambda file: _write_tomogram(file, tomogram))
     report = Report(
         "client", "The Python client",
         f"One worker; the best of {ROUNDS} whole reads that take turns, the median of {SLICES} small slices of "
@@ -79,7 +90,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     )  # fmt: skip
     with ExitStack() as stack:
         progress, folder = stack.enter_context(bars(console)), stack.enter_context(scratch())
-        file, _ = data_file(options.cache / ("quick-client" if options.quick else "client"), series, progress)
+        place = options.cache / ("quick-client" if options.quick else "client")
+        file, _ = data_file(place, series[1:], progress, also)
         wait_until_settled(file)
         read_through(file)
         ways, ping = stack.enter_context(_ways(options, file, folder))
@@ -87,8 +99,11 @@ def run(options: argparse.Namespace, console: Console) -> int:
         whole = {s.label: _whole(file, s, ways, rounds) for s in series}
         small = {s.label: _small(file, s, ways, slices) for s in series}
         latency = statistics.median(ping() for _ in range(slices))
-        if not options.no_tiled:
-            _add_tiled(options, file, folder, series, (rounds, slices), (whole, small), report)
+        raw = series[-1]
+        whole[raw.label][CARRIED] = min(carried(file, raw.count * raw.decoded) for _ in range(rounds))
+        for peer in () if options.no_peers else PEERS:
+            if peer.name in CLIENTS:
+                _add_peer(options, peer, (file, folder), series, (rounds, slices), (whole, small), report)
     names = list(dict.fromkeys(name for found in whole.values() for name in found))
     report.tables.append(_whole_table(series, names, whole))
     report.tables.append(_small_table(series, names, small, latency))
@@ -116,8 +131,8 @@ def _ways(options: argparse.Namespace, file: Path, folder: Path) -> Iterator[tup
 
             yield (
                 [
-                    Way("h5py, local file", lambda name: local[name].__getitem__),
-                    Way("chunkserve-client", lambda name: remote[name].__getitem__),
+                    Way(LOCAL, lambda name: local[name].__getitem__),
+                    Way(OURS, lambda name: remote[name].__getitem__),
                     Way("zarr-python over /zarr", lambda name: group[name].__getitem__),
                     Way("fsspec and h5py over /files", lambda name: ranges[name].__getitem__),
                 ],
@@ -177,33 +192,38 @@ def _small(file: Path, series: Series, ways: list[Way], count: int) -> dict[str,
     return found
 
 
-def _add_tiled(
-    options: argparse.Namespace, file: Path, folder: Path, series: list[Series], counts: tuple[int, int],
-    found: tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]], report: Report,
+def _write_tomogram(file: h5py.File, series: Series) -> None:
+    write_tomogram(file, (series.count, *series.frame[:2]), np.random.default_rng(0), lambda: None)  # type: ignore[arg-type]
+
+
+def _add_peer(
+    options: argparse.Namespace, peer: Peer, places_of: tuple[Path, Path], series: list[Series],
+    counts: tuple[int, int], found: tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]], report: Report,
 ) -> None:  # fmt: skip
-    """Measure tiled's client over tiled's server, in its own environment; say so if that cannot be done."""
-    peer = next(peer for peer in PEERS if peer.name == TILED)
+    """Measure a peer's client over its server, in their own environment; say so if that cannot be done."""
+    file, folder = places_of
     try:
         python = base_python()
         interpreter = environment(options.cache / "peers" / peer.name, peer.requirements, python)
-        server = peer.start(file, options.cache, python, folder / TILED, 1)
+        server = peer.start(file, options.cache, python, folder / peer.name, 1)
     except BenchmarkError as error:
-        report.notes.append(f"tiled: {error}")
+        report.notes.append(f"{peer.name}: {error}")
         return
     try:
         for s in series:
             keys = [[key[0], *([part.start, part.stop] for part in key[1:])] for key in places(s, counts[1])]
             asked = json.dumps({"dataset": s.dataset, "rounds": counts[0], "keys": keys, "file": str(file)})
-            words = [str(interpreter), str(APPS / "tiled_reads.py"), f"http://{HOST}:{server.port}", asked]
+            words = [str(interpreter), str(APPS / "remote_reads.py"), peer.name, f"http://{HOST}:{server.port}", asked]
             done = subprocess.run(words, capture_output=True, text=True, timeout=READ_SECONDS, check=False)
             if done.returncode:
                 lines = done.stderr.strip().splitlines()
-                report.notes.append(f"tiled, {s.label}: {lines[-1] if lines else done.returncode}")
+                report.notes.append(f"{peer.name}, {s.label}: {lines[-1] if lines else done.returncode}")
                 continue
             times = json.loads(done.stdout.splitlines()[-1])
-            found[0][s.label]["tiled's client"], found[1][s.label]["tiled's client"] = times["whole"], times["small"]
+            name = CLIENTS[peer.name]
+            found[0][s.label][name], found[1][s.label][name] = times["whole"], times["small"]
     except subprocess.TimeoutExpired:
-        report.notes.append(f"tiled: not done after {READ_SECONDS} s")
+        report.notes.append(f"{peer.name}: not done after {READ_SECONDS} s")
     finally:
         server.process.stop()
 
@@ -213,7 +233,7 @@ def _whole_table(series: list[Series], names: list[str], found: dict[str, dict[s
     for name in names:
         cells = [name]
         for s in series:
-            spent, local = found[s.label].get(name), found[s.label]["h5py, local file"]
+            spent, local = found[s.label].get(name), found[s.label][LOCAL]
             size = s.count * s.decoded
             cells.append(NOTHING if spent is None else f"{number(size / spent / 1e6)} ({number(local / spent, 2)})")
         rows.append(cells)

@@ -1,6 +1,7 @@
 """What pyramids are built over: a tomogram, detector frames, a large image. Written once."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -8,6 +9,7 @@ import hdf5plugin
 import numpy as np
 from rich.progress import Progress
 
+SLAB = 64
 TOMOGRAM, FRAMES, IMAGE = "tomogram", "frames", "image"
 
 
@@ -21,12 +23,7 @@ def write(path: Path, *, quick: bool, progress: Progress) -> None:
     rng = np.random.default_rng(0)
     with h5py.File(temporary, "w") as file:
         task = progress.add_task("writing data", total=side // 64 + frames + (edge // 1000) ** 2)
-        slab = rng.poisson(200, (64, side, side)).astype("u2")
-        shape = (side, side, side)
-        volume = file.create_dataset(TOMOGRAM, shape, "u2", chunks=(64, 64, 64), compression="gzip", shuffle=True)
-        for z in range(0, side, 64):
-            volume[z : z + 64] = np.roll(slab, z, axis=1) + z // 64
-            progress.advance(task)
+        write_tomogram(file, (side, side, side), rng, lambda: progress.advance(task))
         seen = rng.poisson(0.5, (4, 2162, 2068)).astype("u4")
         seen[:, :, 1028:1040] = seen[:, 512:550] = 2**32 - 1  # gaps between modules
         group = file.create_group("detector")
@@ -44,3 +41,15 @@ def write(path: Path, *, quick: bool, progress: Progress) -> None:
                 progress.advance(task)
         progress.remove_task(task)
     os.replace(temporary, path)
+
+
+def write_tomogram(
+    file: h5py.File, shape: tuple[int, int, int], rng: np.random.Generator, written: Callable[[], None]
+) -> None:
+    """Write a volume of counts, gzip behind a byte shuffle; ``written`` is called after each 64 planes."""
+    slab = rng.poisson(200, (SLAB, *shape[1:])).astype("u2")
+    chunks = (SLAB, SLAB, SLAB)
+    volume = file.create_dataset(TOMOGRAM, shape, "u2", chunks=chunks, compression="gzip", shuffle=True)
+    for z in range(0, shape[0], SLAB):
+        volume[z : z + SLAB] = np.roll(slab, z, axis=1) + z // SLAB
+        written()

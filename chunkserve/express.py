@@ -6,11 +6,14 @@ plain HTTP/1.1 keep-alive, takes uvicorn's ordinary way.
 """
 
 from http import HTTPStatus
+from typing import cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from chunkserve.faces.asgi import TRIED
 from chunkserve.faces.respond import WANTED, Headers
+from chunkserve.sources.localfile import WouldBlock
 
 _STATUS_LINE = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 _ORDINARY = frozenset({b"connection", b"content-length", b"expect", b"transfer-encoding", b"upgrade"})
@@ -32,7 +35,11 @@ class ExpressProtocol(HttpToolsProtocol):
             if url is not None and url.path is not None:
                 headers = {name: value for name, value in self.headers if name in WANTED}
                 peer = self.client[0] if self.client else ""
-                found = self.app.at_once(url.path, url.query or b"", headers, peer)  # Faces.at_once
+                try:
+                    found = self.app.at_once(url.path, url.query or b"", headers, peer)  # Faces.at_once
+                except WouldBlock:
+                    found = None
+                    cast("dict[str, object]", self.scope)[TRIED] = True
                 if found is not None:
                     self._answered = True
                     reply, body = found

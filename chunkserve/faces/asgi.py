@@ -22,6 +22,9 @@ Scope = MutableMapping[str, Any]
 
 READING = frozenset({"GET", "HEAD"})
 
+TRIED = "chunkserve.tried"
+"""In the scope of a request that cannot be answered at once."""
+
 MOST_BODY = 2**20
 """Bytes of a request's body."""
 
@@ -70,7 +73,7 @@ class Faces:
         path, query = scope["raw_path"], scope["query_string"]
         request = Request(path, query, headers, scope["method"], scope["scheme"], peer=peer_of(scope))
         with contextlib.suppress(ClientLeft):
-            reply = await self._reply(face, request, receive)
+            reply = await self._reply(face, request, receive, tried=TRIED in scope)
             tally.count(reply.status, time.perf_counter() - began)
             await self._send(request, reply, receive, send)
 
@@ -81,7 +84,11 @@ class Faces:
     def at_once(
         self, path: bytes, query: bytes, headers: dict[bytes, bytes], peer: str = ""
     ) -> tuple[Reply, memoryview] | None:
-        """The answer to a GET with its body, if it is small and at hand: for servers that can use it without ASGI."""
+        """The answer to a GET with its body, if it is small and at hand: for servers that can use it without ASGI.
+
+        Raises:
+            WouldBlock: It is not at hand. A request with ``TRIED`` in its scope is not tried like this again.
+        """
         found = self.face(path)
         if found is None:
             return None
@@ -93,7 +100,7 @@ class Faces:
             if reply.stream is not None or reply.stop - reply.start > PART:
                 return None
             body = reply.blob.read(reply.start, reply.stop, wait=False)
-        except (WouldBlock, errors.SourceChanged):
+        except errors.SourceChanged:
             return None
         except errors.ChunkserveError as error:
             reply = self._error(request, error)
@@ -101,8 +108,8 @@ class Faces:
         tally.count(reply.status, time.perf_counter() - began)
         return reply, body
 
-    async def _reply(self, face: Face, request: Request, receive: Receive) -> Reply:
-        """Ask at once; if that would block, in a thread; if a file changed meanwhile, once more."""
+    async def _reply(self, face: Face, request: Request, receive: Receive, *, tried: bool) -> Reply:
+        """Ask at once, if that was not ``tried``; if it would block, in a thread; if a file changed, once more."""
         posting = _first(request.path) in self._posting
         allowed = ALLOW_POST if posting else ALLOW
         if request.method == "OPTIONS":
@@ -112,10 +119,9 @@ class Faces:
         try:
             if request.method == "POST":
                 request = request._replace(body=await _body(receive))
-            try:
-                return face(request, wait=False)
-            except (WouldBlock, errors.SourceChanged):
-                pass
+            with contextlib.suppress(WouldBlock, errors.SourceChanged):
+                if not tried:
+                    return face(request, wait=False)
             try:
                 return await self._asked(face, request, receive)
             except errors.SourceChanged:

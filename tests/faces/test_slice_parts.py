@@ -14,8 +14,9 @@ from chunkserve.app import build
 from chunkserve.errors import SourceChanged
 from chunkserve.faces.asgi import Faces
 from chunkserve.faces.respond import Reply, Request
-from chunkserve.service import elements
+from chunkserve.service import decodedchunks
 from chunkserve.settings import load
+from chunkserve.sources.localfile import WouldBlock
 from tests.faces.messages import assembled, unpacked
 
 OpenFaces = Callable[[Path], Faces]
@@ -53,14 +54,14 @@ def body(reply: Reply) -> bytes:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Sizes of the chunks that are decoded."""
     seen: list[int] = []
-    real = elements.decode
+    real = decodedchunks.decode
 
     def counting(pipeline: Any, stored: Any, mask: int) -> bytes:
         found = real(pipeline, stored, mask)
         seen.append(len(found))
         return found
 
-    monkeypatch.setattr(elements, "decode", counting)
+    monkeypatch.setattr(decodedchunks, "decode", counting)
     return seen
 
 
@@ -130,7 +131,8 @@ def test_small_slices_at_hand_are_answered_at_once(open_faces: OpenFaces, folder
     found = faces.at_once(b"/slice/run.h5/stack", b"sel=4,0:20,5", {})
     assert found is not None
     assert assembled(unpacked(bytes(found[1]))).shape == (20,)
-    assert faces.at_once(b"/slice/run.h5/large", b"", {}) is None
+    with pytest.raises(WouldBlock):
+        faces.at_once(b"/slice/run.h5/large", b"", {})
 
 
 def test_an_answer_never_mixes_two_states_of_its_sources(open_faces: OpenFaces, tmp_path: Path) -> None:

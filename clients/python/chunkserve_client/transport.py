@@ -13,6 +13,7 @@ import json
 import random
 import threading
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -237,7 +238,7 @@ class Transport:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=self.options.timeout),
                 headers=headers,
                 read_bufsize=READ_BUFFER,
-                trust_env=True,
+                proxy=_proxy_of(self.options.url),
             )
         return self._session
 
@@ -252,6 +253,14 @@ class Transport:
         with contextlib.suppress(ValueError, KeyError, TypeError):
             detail = str(answer.json()["detail"])
         return error_of(answer.status, detail, self._url(path))
+
+
+def _proxy_of(url: str) -> str | None:
+    """The proxy that the environment names (``https_proxy``, ``no_proxy``). aiohttp would look at every request."""
+    target = URL(url)
+    if urllib.request.proxy_bypass(target.host or ""):
+        return None
+    return urllib.request.getproxies().get(target.scheme)
 
 
 async def _read(reply: aiohttp.ClientResponse, into: memoryview | None) -> Body:

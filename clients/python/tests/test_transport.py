@@ -228,3 +228,15 @@ def test_so_many_requests_at_once_and_no_more(bad: Callable[..., tuple[Bad, Tran
 
     loop.run(many())
     assert 1 <= most <= 3
+
+
+def test_a_proxy_of_the_environment_is_asked_unless_excepted(
+    bad: Callable[..., tuple[Bad, Transport]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, direct = bad(lambda handler, _: reply(handler, 200, handler.path.encode()))
+    monkeypatch.setenv("http_proxy", server.url)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert loop.run(direct.get("/x")).body == b"/x"
+    far = Transport(Options("http://data.invalid:81"))
+    assert loop.run(far.get("/x")).body == b"http://data.invalid:81/x"
+    loop.run(far.close())
