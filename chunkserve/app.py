@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -14,6 +13,7 @@ from chunkserve.faces.asgi import Faces
 from chunkserve.faces.audit import Audit
 from chunkserve.faces.branch import Branch
 from chunkserve.faces.catalogue import CatalogueFace
+from chunkserve.faces.crew import Crew
 from chunkserve.faces.doors import Doors
 from chunkserve.faces.files import FileFace
 from chunkserve.faces.guard import GuardedPages, guarded_faces
@@ -58,7 +58,7 @@ def build(settings: Settings, paths: tuple[str, ...], row: Row | None = None) ->
         FileNotFoundError: A path does not exist.
     """
     store = Store(settings, open_roots(settings, paths or settings.roots))
-    threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="chunkserve")
+    crew = Crew(settings.threads, max(1, settings.threads // 2))
     policy = Policy(
         settings.cache_control.encode(),
         settings.pinned_cache_control.encode(),
@@ -89,14 +89,14 @@ def build(settings: Settings, paths: tuple[str, ...], row: Row | None = None) ->
             watching.cancel()
             doors.close()
         metrics_of_all.publish()
-        threads.shutdown(wait=False, cancel_futures=True)
+        crew.shutdown()
         if finder is not None:
             finder.close()
         store.close()
 
     others = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: not_found, 405: not_found})
     pages = others if doors is None else GuardedPages(others, doors, respond)
-    found = Faces(faces, pages, respond, threads, settings.wait, posting=frozenset({b"slice"}))
+    found = Faces(faces, pages, respond, crew, settings.wait, posting=frozenset({b"slice"}))
 
     def gather() -> list[Sample]:
         of_search = search_samples(finder) if finder is not None else ()

@@ -133,7 +133,7 @@ def test_no_route_is_without_a_decision(archive: Path, tmp_path: Path) -> None:
         assert names == set(ROUTES) | VIEWER == {name.decode() for name in ACTIONS}
         assert {route.path for route in faces.others.routes} == PAGES  # type: ignore[attr-defined]
     finally:
-        faces.threads.shutdown()
+        faces.crew.shutdown()
         faces.others.state.store.close()  # type: ignore[attr-defined]
 
 

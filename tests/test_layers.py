@@ -27,8 +27,8 @@ ALLOWED = {("chunkindex", "errors"), ("grid", "errors"), ("settings", "errors")}
 ROOT = Path(chunkserve.__file__).parent
 MODULES = [path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py"]
 SHARED_BY_FACES = {
-    "asgi", "audit", "conditions", "doors", "guard", "home", "listing", "negotiation", "paths", "problems", "questions",
-    "respond", "sending", "steps", "streams", "traffic", "turns",
+    "asgi", "audit", "conditions", "crew", "doors", "guard", "home", "listing", "negotiation", "paths", "problems",
+    "questions", "respond", "sending", "steps", "streams", "traffic", "turns", "visit",
 }  # fmt: skip
 
 

@@ -5,22 +5,28 @@ import contextlib
 import functools
 import time
 from collections.abc import Mapping, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from starlette.types import ASGIApp
 
 from chunkserve import errors
+from chunkserve.faces.crew import Crew
 from chunkserve.faces.respond import ALLOW, ALLOW_POST, WANTED, Face, Reply, Request, Responder
-from chunkserve.faces.sending import PART, Send, Sending
+from chunkserve.faces.sending import PART, Sending
 from chunkserve.faces.traffic import Tally, Traffic
-from chunkserve.faces.turns import ClientLeft, Receive, Turns
+from chunkserve.faces.turns import ClientLeft, Turns
+from chunkserve.faces.visit import Receive, Send, Visit
 from chunkserve.service.builder import Building
 from chunkserve.sources.localfile import WouldBlock
 
 Scope = MutableMapping[str, Any]
 
 READING = frozenset({"GET", "HEAD"})
+
+HEAVY = frozenset({b"dzi", b"line", b"ome", b"ome2", b"reduce", b"slice", b"stats", b"tiles"})
+"""Faces that compute."""
+
+LIGHT = (b"/h5grove/attr", b"/h5grove/meta", b"/h5grove/paths")
 
 TRIED = "chunkserve.tried"
 """In the scope of a request that cannot be answered at once."""
@@ -43,11 +49,11 @@ class Faces:
         faces: Mapping[bytes, Face],
         others: ASGIApp,
         respond: Responder,
-        threads: ThreadPoolExecutor,
+        crew: Crew,
         patience: float = 20.0,
         posting: frozenset[bytes] = frozenset(),
     ) -> None:
-        """Serve ``faces`` by first segment, and ``others``; wait in ``threads``, ``patience`` seconds for levels.
+        """Serve ``faces`` by first segment, and ``others``; have a ``crew`` wait, ``patience`` seconds for levels.
 
         Those in ``posting`` also take questions in the body of a ``POST``.
         """
@@ -56,10 +62,10 @@ class Faces:
         self._posting = posting
         self.others = others
         self.respond = respond
-        self.threads = threads
+        self.crew = crew
         self.patience = patience
-        self._turns = Turns(threads)
-        self._send = Sending(threads, self._error)
+        self._turns = Turns()
+        self._send = Sending(self._error)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request (https://asgi.readthedocs.io/)."""
@@ -73,9 +79,10 @@ class Faces:
         path, query = scope["raw_path"], scope["query_string"]
         request = Request(path, query, headers, scope["method"], scope["scheme"], peer=peer_of(scope))
         with contextlib.suppress(ClientLeft):
-            reply = await self._reply(face, request, receive, tried=TRIED in scope)
+            visit = Visit(receive, send, self.crew.seat(scope.get("client"), heavy=is_heavy(path)))
+            reply = await self._reply(face, request, visit, tried=TRIED in scope)
             tally.count(reply.status, time.perf_counter() - began)
-            await self._send(request, reply, receive, send)
+            await self._send(request, reply, visit)
 
     def face(self, path: bytes) -> tuple[Face, Tally] | None:
         """The face that answers a raw path, and where its requests are counted."""
@@ -108,7 +115,7 @@ class Faces:
         tally.count(reply.status, time.perf_counter() - began)
         return reply, body
 
-    async def _reply(self, face: Face, request: Request, receive: Receive, *, tried: bool) -> Reply:
+    async def _reply(self, face: Face, request: Request, visit: Visit, *, tried: bool) -> Reply:
         """Ask at once, if that was not ``tried``; if it would block, in a thread; if a file changed, once more."""
         posting = _first(request.path) in self._posting
         allowed = ALLOW_POST if posting else ALLOW
@@ -118,17 +125,17 @@ class Faces:
             return self.respond.not_allowed(request, allowed)
         try:
             if request.method == "POST":
-                request = request._replace(body=await _body(receive))
+                request = request._replace(body=await _body(visit.receive))
             with contextlib.suppress(WouldBlock, errors.SourceChanged):
                 if not tried:
                     return face(request, wait=False)
             try:
-                return await self._asked(face, request, receive)
+                return await self._asked(face, request, visit)
             except errors.SourceChanged:
-                return await self._asked(face, request, receive)
+                return await self._asked(face, request, visit)
             except Building as building:
                 await self._built(building)
-                return await self._asked(face, request, receive)
+                return await self._asked(face, request, visit)
         except ClientLeft:
             raise
         except Exception as error:  # noqa: BLE001 - every failure becomes a reply
@@ -140,13 +147,13 @@ class Faces:
         done.add_done_callback(lambda known: known.cancelled() or known.exception())
         await asyncio.wait([done], timeout=self.patience)
 
-    async def _asked(self, face: Face, request: Request, receive: Receive) -> Reply:
+    async def _asked(self, face: Face, request: Request, visit: Visit) -> Reply:
         """Ask in a thread."""
         return await self._turns.ask(
             (request.method, request.path, request.query, request.body),
             functools.partial(face, request, wait=True),
             functools.partial(face, request, wait=False),
-            receive,
+            visit,
         )
 
     def _error(self, request: Request, error: Exception) -> Reply:
@@ -155,6 +162,12 @@ class Faces:
         say = getattr(found[0] if found else None, "error", self.respond.error)
         reply: Reply = say(request, error)
         return reply
+
+
+def is_heavy(path: bytes) -> bool:
+    """Whether what a path names may take much decoding: pictures, slices, sums, levels, values."""
+    first = _first(path)
+    return first in HEAVY or (first == b"h5grove" and not path.startswith(LIGHT))
 
 
 def _first(path: bytes) -> bytes:

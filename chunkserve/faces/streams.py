@@ -4,13 +4,14 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import AsyncGenerator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 
 from chunkserve.faces.respond import Stream
-from chunkserve.faces.turns import ClientLeft, Receive, departure
+from chunkserve.faces.turns import ClientLeft
+from chunkserve.faces.visit import Receive, departure
 
 
-async def in_order(stream: Stream, threads: ThreadPoolExecutor, receive: Receive) -> AsyncGenerator[bytes, None]:
+async def in_order(stream: Stream, threads: Executor, receive: Receive) -> AsyncGenerator[bytes, None]:
     """The parts of a stream. The next ones are made when one is taken, so that a slow client holds up the work.
 
     Args:

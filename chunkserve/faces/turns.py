@@ -2,16 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Hashable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Hashable
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
 
 from chunkserve import errors
 from chunkserve.faces.respond import Reply
+from chunkserve.faces.visit import Visit, departure
 from chunkserve.sources.localfile import WouldBlock
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class ClientLeft(Exception):
@@ -27,32 +25,28 @@ class _Turn:
 class Turns:
     """Questions that are being asked in threads, by what they are about."""
 
-    def __init__(self, threads: ThreadPoolExecutor) -> None:
-        """Ask in ``threads``."""
-        self._threads = threads
+    def __init__(self) -> None:
         self._turns: dict[Hashable, _Turn] = {}
 
-    async def ask(
-        self, key: Hashable, work: Callable[[], Reply], at_hand: Callable[[], Reply], receive: Receive
-    ) -> Reply:
+    async def ask(self, key: Hashable, work: Callable[[], Reply], at_hand: Callable[[], Reply], visit: Visit) -> Reply:
         """An answer: of ``work``, in a thread; or, if somebody asks the same already, what is at hand afterwards.
 
         Args:
             key: Equal for questions with the same answer.
             work: Asks, and takes its time.
             at_hand: Asks without waiting, or raises ``WouldBlock``.
-            receive: Tells when the client leaves (ASGI).
+            visit: Of who asks.
 
         Raises:
             ClientLeft: The client did not wait. Work that has not begun is withdrawn when all have left.
         """
-        gone = asyncio.ensure_future(departure(receive))
+        gone = asyncio.ensure_future(departure(visit.receive))
         try:
             while True:
                 turn = self._turns.get(key)
                 mine = turn is None
                 if turn is None:
-                    turn = self._begin(key, work)
+                    turn = self._begin(key, work, visit.threads)
                 await self._wait(turn, gone)
                 if mine:
                     return turn.answer.result()
@@ -61,8 +55,8 @@ class Turns:
         finally:
             gone.cancel()
 
-    def _begin(self, key: Hashable, work: Callable[[], Reply]) -> _Turn:
-        turn = self._turns[key] = _Turn(asyncio.get_running_loop().run_in_executor(self._threads, work))
+    def _begin(self, key: Hashable, work: Callable[[], Reply], threads: Executor) -> _Turn:
+        turn = self._turns[key] = _Turn(asyncio.get_running_loop().run_in_executor(threads, work))
 
         def finished(answer: "asyncio.Future[Reply]") -> None:
             if self._turns.get(key) is turn:
@@ -83,9 +77,3 @@ class Turns:
             if not turn.waiting:
                 turn.answer.cancel()
             raise ClientLeft
-
-
-async def departure(receive: Receive) -> None:
-    """Return when the client is gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -93,6 +93,8 @@ class Blob:
             Corrupt, StorageFault: As it says.
         """
         end = self.size if stop is None else stop
+        if len(self.pieces) == 1 and isinstance(only := self.pieces[0], bytes):
+            return memoryview(only)[start:end]
         out = uninitialised(end - start)
         touched: HdfFile | None = None
         first = max(0, bisect_right(self.starts, start) - 1) if self.starts else 0

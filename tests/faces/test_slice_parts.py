@@ -33,7 +33,7 @@ def open_faces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenFaces]:
 
     yield make
     for faces in started:
-        faces.threads.shutdown()
+        faces.crew.shutdown()
         faces.others.state.store.close()  # type: ignore[attr-defined]
 
 

@@ -3,20 +3,24 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 
 import pytest
 
 from chunkserve.errors import Corrupt
+from chunkserve.faces.crew import Crew
 from chunkserve.faces.respond import Reply
 from chunkserve.faces.turns import ClientLeft, Turns
+from chunkserve.faces.visit import Visit
 from chunkserve.sources.localfile import WouldBlock
 
 
 @pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
+def threads() -> Iterator[Executor]:
+    """The one thread of a crew."""
+    crew = Crew(1, 1)
+    yield crew.seat("somebody", heavy=True)
+    crew.shutdown()
 
 
 class Client:
@@ -28,6 +32,9 @@ class Client:
     async def receive(self) -> dict[str, str]:
         await self.left.wait()
         return {"type": "http.disconnect"}
+
+    async def send(self, message: object) -> None:
+        raise AssertionError(message)
 
 
 class Question:
@@ -58,13 +65,16 @@ async def begun(question: Question) -> None:
         await asyncio.sleep(0.01)
 
 
-def ask(turns: Turns, question: Question, client: Client, key: str = "k") -> "asyncio.Task[Reply]":
-    return asyncio.ensure_future(turns.ask(key, question.work, question.at_hand, client.receive))
+def ask(
+    turns: Turns, threads: Executor, question: Question, client: Client, key: str = "k"
+) -> "asyncio.Task[Reply]":  # fmt: skip
+    visit = Visit(client.receive, client.send, threads)
+    return asyncio.ensure_future(turns.ask(key, question.work, question.at_hand, visit))
 
 
-async def test_many_askers_are_one_question(threads: ThreadPoolExecutor) -> None:
-    turns, question = Turns(threads), Question()
-    tasks = [ask(turns, question, Client()) for _ in range(1000)]
+async def test_many_askers_are_one_question(threads: Executor) -> None:
+    turns, question = Turns(), Question()
+    tasks = [ask(turns, threads, question, Client()) for _ in range(1000)]
     await begun(question)
     question.go.set()
     replies = await asyncio.gather(*tasks)
@@ -72,12 +82,12 @@ async def test_many_askers_are_one_question(threads: ThreadPoolExecutor) -> None
     assert set(map(id, replies)) == {id(question.reply)}
 
 
-async def test_work_that_nobody_waits_for_is_never_begun(threads: ThreadPoolExecutor) -> None:
-    turns, first, second = Turns(threads), Question(), Question()
+async def test_work_that_nobody_waits_for_is_never_begun(threads: Executor) -> None:
+    turns, first, second = Turns(), Question(), Question()
     stays, leaves = Client(), Client()
-    kept = ask(turns, first, stays, "first")
+    kept = ask(turns, threads, first, stays, "first")
     await begun(first)
-    dropped = ask(turns, second, leaves, "second")  # the only thread is busy
+    dropped = ask(turns, threads, second, leaves, "second")  # the only thread is busy
     await asyncio.sleep(0.05)
     leaves.left.set()
     with pytest.raises(ClientLeft):
@@ -88,11 +98,11 @@ async def test_work_that_nobody_waits_for_is_never_begun(threads: ThreadPoolExec
     assert second.begun == 0
 
 
-async def test_one_who_leaves_does_not_take_the_answer_from_others(threads: ThreadPoolExecutor) -> None:
-    turns, question = Turns(threads), Question()
+async def test_one_who_leaves_does_not_take_the_answer_from_others(threads: Executor) -> None:
+    turns, question = Turns(), Question()
     leaves = Client()
-    gone = ask(turns, question, leaves)
-    stays = ask(turns, question, Client())
+    gone = ask(turns, threads, question, leaves)
+    stays = ask(turns, threads, question, Client())
     await begun(question)
     leaves.left.set()
     with pytest.raises(ClientLeft):
@@ -102,10 +112,10 @@ async def test_one_who_leaves_does_not_take_the_answer_from_others(threads: Thre
     assert question.begun == 1
 
 
-async def test_an_error_is_everybodys_own(threads: ThreadPoolExecutor) -> None:
-    turns, question = Turns(threads), Question(Corrupt("damaged"))
+async def test_an_error_is_everybodys_own(threads: Executor) -> None:
+    turns, question = Turns(), Question(Corrupt("damaged"))
     question.go.set()
-    tasks = [ask(turns, question, Client()) for _ in range(5)]
+    tasks = [ask(turns, threads, question, Client()) for _ in range(5)]
     found = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(error, Corrupt) for error in found)
     assert question.begun == 5
