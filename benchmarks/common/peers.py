@@ -4,6 +4,7 @@ import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -200,11 +201,14 @@ class Peer:
 
 def _wait_for(port: int, path: str, headers: Mapping[str, str]) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    with Client(port, headers=headers) as client:
-        while client.get(path).status != 200:
-            if time.monotonic() > deadline:
-                raise NotStarted(f"{path} is not there after {READY_SECONDS:.0f} s")
-            time.sleep(0.2)
+    try:
+        with Client(port, headers=headers) as client:
+            while client.get(path).status != 200:
+                if time.monotonic() > deadline:
+                    raise NotStarted(f"{path} is not there after {READY_SECONDS:.0f} s")
+                time.sleep(0.2)
+    except (OSError, HTTPException) as error:
+        raise NotStarted(f"it ended before {path} was there: {error}") from None
 
 
 def _app(name: str) -> tuple[str, ...]:
