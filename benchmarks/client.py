@@ -24,6 +24,7 @@ from rich.console import Console
 from benchmarks.common import ours
 from benchmarks.common.datafile import Also, data_file, read_through, wait_until_settled
 from benchmarks.common.errors import BenchmarkError, Wrong
+from benchmarks.common.floor import decoding_seconds
 from benchmarks.common.folders import results_folder, scratch
 from benchmarks.common.loopback import carried
 from benchmarks.common.peers import APPS, PEERS, Peer
@@ -51,6 +52,7 @@ CLIENTS = {"tiled": "tiled's client", "hsds": "h5pyd on HSDS"}
 READ_SECONDS = 600
 OURS, LOCAL = "chunkserve-client", "h5py, local file"
 CARRIED = "sendfile to recv_into, nothing else"
+DECODED = "decoding from the file by all cores, nothing else"
 
 Read = Callable[[Any], np.ndarray]
 
@@ -101,6 +103,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
         latency = statistics.median(ping() for _ in range(slices))
         raw = series[-1]
         whole[raw.label][CARRIED] = min(carried(file, raw.count * raw.decoded) for _ in range(rounds))
+        for s in series[:-1]:
+            found = (decoding_seconds(file, s.dataset, options.cores, folder / "floor") for _ in range(rounds))
+            whole[s.label][DECODED] = min(found)
         for peer in () if options.no_peers else PEERS:
             if peer.name in CLIENTS:
                 _add_peer(options, peer, (file, folder), series, (rounds, slices), (whole, small), report)
@@ -242,6 +247,10 @@ def _whole_table(series: list[Series], names: list[str], found: dict[str, dict[s
 
 
 def _small_table(series: list[Series], names: list[str], found: dict[str, dict[str, float]], ping: float) -> Table:
-    rows = [[name, *(seconds(found[s.label].get(name)) for s in series)] for name in names]
+    rows = [
+        [name, *(seconds(found[s.label].get(name)) for s in series)]
+        for name in names
+        if any(name in found[s.label] for s in series)
+    ]
     rows.append(["an empty request, for comparison", *(seconds(ping) for _ in series)])
     return Table("Small slices, median", ["way", *(s.label for s in series)], rows)

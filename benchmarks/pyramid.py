@@ -9,7 +9,6 @@ import contextlib
 import io
 import math
 import shutil
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from benchmarks.common import ours
 from benchmarks.common.client import Client
 from benchmarks.common.datafile import read_through, wait_until_settled
 from benchmarks.common.errors import Missing, NotStarted, Wrong
+from benchmarks.common.floor import decoding_seconds, open_store
 from benchmarks.common.folders import results_folder, scratch
 from benchmarks.common.load import Shape as LoadShape
 from benchmarks.common.load import load
@@ -38,13 +38,8 @@ from benchmarks.common.report import Report, Table, finish, mebibytes, number, s
 from benchmarks.common.server import Target
 from benchmarks.common.venvs import base_python, environment
 from chunkserve.allocator import reuse_large_blocks
-from chunkserve.codecs.decode import decode
-from chunkserve.grid import grid_shape
-from chunkserve.metadata.present import pipeline_of
 from chunkserve.progress import bars
 from chunkserve.service.pyramids import Wish
-from chunkserve.service.store import Store, open_roots
-from chunkserve.settings import Settings
 
 HELP = "building pyramids against decoding alone, tensorstore, chunkmirage, neuroglancer; a large image at first sight"
 ROUNDS = 3
@@ -83,15 +78,10 @@ def run(options: argparse.Namespace, console: Console) -> int:
 # ---------------------------------------------------------------------------- building
 
 
-def _open(file: Path, cache: Path) -> Store:
-    settings = Settings(cache_dir=str(cache))
-    return Store(settings, open_roots(settings, (str(file.parent),)))
-
-
 def _built(file: Path, name: str, label: str, threads: int, folder: Path) -> dict[str, Any]:
     floors, builds = [], []
     for n in range(ROUNDS):
-        floors.append(_floor(file, name, threads, folder / "floor"))
+        floors.append(decoding_seconds(file, name, threads, folder / "floor"))
         cache = folder / f"build-{n}"
         builds.append(_build(file, name, threads, cache))
         shutil.rmtree(cache)
@@ -100,36 +90,9 @@ def _built(file: Path, name: str, label: str, threads: int, folder: Path) -> dic
     return {"label": label, "bytes": size, "floor": min(floors), "build": min(builds)}
 
 
-def _floor(file: Path, name: str, threads: int, cache: Path) -> float:
-    """Seconds to read and decode every chunk and to copy it once."""
-    store = _open(file, cache)
-    elements = store.pyramids.find(store.node((file.name, *name.split("/"))), Wish()).array.elements
-    dataset = elements.dataset
-    pipeline = pipeline_of(dataset)
-    local = threading.local()
-
-    def one(position: tuple[int, ...]) -> None:
-        stored = elements.raw_chunk(position)
-        assert stored is not None
-        values = np.frombuffer(decode(pipeline, *stored), np.uint8)
-        if not hasattr(local, "out"):
-            local.out = np.empty(values.size, np.uint8)
-        np.copyto(local.out, values)
-
-    positions = list(np.ndindex(*grid_shape(elements.shape, dataset.chunks)))
-    with ThreadPoolExecutor(threads) as pool:
-        one(positions[0])
-        start = time.perf_counter()
-        for _ in pool.map(one, positions):
-            pass
-        spent = time.perf_counter() - start
-    store.close()
-    return spent
-
-
 def _build(file: Path, name: str, threads: int, cache: Path) -> float:
     """Seconds to make all levels, and to have them on disk."""
-    store = _open(file, cache)
+    store = open_store(file, cache)
     pyramid = store.pyramids.find(store.node((file.name, *name.split("/"))), Wish())
     with ThreadPoolExecutor(threads) as pool:
         start = time.perf_counter()
