@@ -6,6 +6,7 @@ import sys
 import time
 
 import h5py
+import hdf5plugin  # noqa: F401 - registers its filters
 import numpy as np
 
 
