@@ -184,6 +184,7 @@ class Settings:
     frame_ancestors: tuple[str, ...] = setting(
         ("*",), "list", "origins whose pages may embed /embed; empty for none", words
     )
+    geometry: str = setting("", "file", "TOML file with further places of beam centres, distances, wavelengths")
     log_level: str = setting("info", "level", "debug, info, warning or error", level)
 
     def cache_folder(self) -> str:
