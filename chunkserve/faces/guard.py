@@ -235,7 +235,7 @@ class Signing:
 
     def __call__(self, request: Request, *, wait: bool) -> Reply:
         """Answer a request."""
-        if request.path != b"/api/sign":
+        if request.path.rstrip(b"/") != b"/api/sign":
             return self._others(request, wait=wait)
         if not wait:
             raise WouldBlock

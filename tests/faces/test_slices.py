@@ -19,7 +19,8 @@ import pytest
 import tifffile
 
 from chunkserve.datatypes import opaque
-from tests.faces.conftest import Reply, Site, StartSite, damage
+from tests.conftest import Serve
+from tests.faces.conftest import Reply, Site, StartSite, ask, damage
 from tests.faces.messages import answers, assembled, type_dims, unpacked
 
 RNG = np.random.default_rng(11)
