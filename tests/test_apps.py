@@ -30,7 +30,9 @@ def install_documented_app(folder: Path) -> Path:
     points = "".join(f"[{group}]\n" + "".join(f"{n} = {v}\n" for n, v in table.items())
                      for group, table in project["entry-points"].items())  # fmt: skip
     info = f"{project['name']}-{project['version']}.dist-info"
-    files = {name: block(name) for name in ("brightest/__init__.py", "brightest/page/index.html", "brightest/page/app.js")}
+    files = {
+        name: block(name) for name in ("brightest/__init__.py", "brightest/page/index.html", "brightest/page/app.js")
+    }
     files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
     files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     files[f"{info}/entry_points.txt"] = points
@@ -50,6 +52,7 @@ def write_stack(path: Path) -> np.ndarray:
     stack = np.ones((6, 40, 50), "u2") * np.array([1, 5, 2, 9, 4, 3], "u2")[:, None, None]
     with h5py.File(path, "w") as file:
         data = file.create_group("entry/data")
+        file["entry"].attrs["NX_class"] = "NXentry"
         data.attrs.update({"NX_class": "NXdata", "signal": "frames"})
         data["frames"] = stack
     return stack
@@ -106,7 +109,9 @@ def test_an_installed_package_brings_its_app(tmp_path: Path, monkeypatch: pytest
     assert (page.status, page.body.decode()) == (200, block("brightest/page/index.html"))
     assert "script-src 'self'" in page.headers["content-security-policy"]
     assert ask(f"{server.url}/apps/brightest/app.js").headers["content-type"].startswith("text/javascript")
-    again = ask(f"{server.url}/apps/brightest/app.js", If_None_Match=ask(f"{server.url}/apps/brightest/app.js").headers["etag"])
+    again = ask(
+        f"{server.url}/apps/brightest/app.js", If_None_Match=ask(f"{server.url}/apps/brightest/app.js").headers["etag"]
+    )
     assert again.status == 304
     for path in ("brightest", "brightest/", "brightest/none.js", "brightest/out", "brightest/../__init__.py",
                  "brightest/%2e%2e/__init__.py", "image/index.html", "none/index.html", ""):  # fmt: skip

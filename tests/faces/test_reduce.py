@@ -276,7 +276,7 @@ def band(site: Site) -> np.ndarray:
 def saved(site: Site, form: str, query: str = QUERY) -> Any:
     reply = site.ask(f"/reduce/xrf.h5/scan/counts?{query}&format={form}")
     assert reply.status == 200, reply.body
-    assert f'filename="xrf_scan_counts_sum.{form.split("&")[0]}"' in reply.headers["content-disposition"]
+    assert f'filename="xrf_scan_counts_sum.{form.split("&", maxsplit=1)[0]}"' in reply.headers["content-disposition"]
     again = site.ask(f"/reduce/xrf.h5/scan/counts?{query}&format={form}", If_None_Match=reply.headers["etag"])
     assert again.status == 304
     return reply.body
