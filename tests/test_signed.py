@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+import h5py
 import pytest
 
 from chunkserve.errors import Unauthenticated
@@ -138,8 +139,6 @@ def test_a_seal_ends(tmp_path: Path) -> None:
 
 
 def test_an_open_server_does_not_mind_credentials(tmp_path: Path) -> None:
-    import h5py
-
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = [[1, 2], [3, 4]]
     server = Server((str(tmp_path),), {"settle": 0, "workers": 1})

@@ -1,8 +1,8 @@
 """Signed URLs: each shows somebody's credentials for a few minutes, for itself alone.
 
 Browsers follow links without headers. A seal is a JSON Web Encryption (RFC 7516) of the credentials and of the URL they
-are good for. Only this server can open it; the credentials are then looked at as if they had been shown themselves: what
-is revoked or expires meanwhile ends the seal, too.
+are good for. Only this server can open it; the credentials are then looked at as if they had been shown themselves, and
+what is revoked or expires meanwhile ends the seal, too.
 """
 
 import hashlib

@@ -48,8 +48,8 @@ def write_diffraction(path: Path) -> None:
         detector["description"] = "a flat one"
         detector["description"].attrs["vendor"] = "Lysozyme & Sons"
         for name, value, unit in (
-            ("beam_center_x", CENTER[0], "pixel"), ("beam_center_y", CENTER[1], "pixel"), ("distance", DISTANCE * 1e3, "mm"),
-            ("x_pixel_size", PIXEL[0] * 1e6, "um"), ("y_pixel_size", PIXEL[1], "m"),
+            ("beam_center_x", CENTER[0], "pixel"), ("beam_center_y", CENTER[1], "pixel"),
+            ("distance", DISTANCE * 1e3, "mm"), ("x_pixel_size", PIXEL[0] * 1e6, "um"), ("y_pixel_size", PIXEL[1], "m"),
         ):  # fmt: skip
             detector[name] = value
             detector[name].attrs["units"] = unit
