@@ -9,7 +9,8 @@ import pytest
 import chunkserve
 
 LAYERS = [  # lowest first; names in one row may not import each other
-    {"errors", "versions", "datatypes", "chunkindex", "grid", "settings", "allocator", "board", "progress", "apps"},
+    {"errors", "versions", "datatypes", "chunkindex", "grid", "settings", "allocator", "board", "progress"}
+    | {"apps", "jupyter"},
     {"model", "render", "selection"},
     {"wire", "codecs", "pyramid", "access"},
     {"metadata", "cache", "sources"},

@@ -1,7 +1,7 @@
 import "@h5web/app/styles.css";
 import { App, createBasicFetcher, enableBigIntSerialization, type Fetcher, type GetExportURL, H5GroveProvider } from "@h5web/app";
 import { useMemo, useState } from "react";
-import { useQuery } from "../location/useplace";
+import { here, useQuery } from "../location/useplace";
 import { plainUrl } from "../server/fetch";
 import type { DatasetNode } from "../server/meta";
 import { carried, hasCredentials, headers } from "../server/session";
@@ -60,7 +60,7 @@ export default function H5WebView({ file, path, dataset }: Props) {
       )}
       <div className="h5web">
         <H5GroveProvider key={name} url={url} filepath={name} {...{ fetcher, getExportURL }}>
-          <App initialPath={path} sidebarOpen={false} />
+          <App initialPath={path} sidebarOpen={here().mode === "embed"} />
         </H5GroveProvider>
       </div>
     </div>
