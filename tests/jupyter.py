@@ -18,6 +18,7 @@ class Lab:
     """A running ``jupyter lab``; needs ``chunkserve[jupyter]`` and jupyterlab installed."""
 
     def __init__(self, folder: Path, state: Path) -> None:
+        self.folder = folder
         self.token = secrets.token_hex(8)
         runtime = state / "runtime"
         for path in (runtime, state / "home", state / "settings"):

@@ -29,7 +29,7 @@ PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 _BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#\s]+)\)")
 
-OTHER_VARIABLES = {"name", "realdata", "hostile", "artefacts", "url", "token"}
+OTHER_VARIABLES = {"name", "realdata", "hostile", "artefacts", "url", "token", "browser"}
 """A placeholder, the tests' and the client's."""
 
 SETTINGS_HEAD = f"""# Settings
