@@ -49,7 +49,8 @@ def install_documented_app(folder: Path) -> Path:
 
 def write_stack(path: Path) -> np.ndarray:
     """Frames, the fourth of which is the brightest."""
-    stack = np.ones((6, 40, 50), "u2") * np.array([1, 5, 2, 9, 4, 3], "u2")[:, None, None]
+    slope = np.add.outer(np.arange(40), np.arange(50)).astype("u2")
+    stack = slope * np.array([1, 5, 2, 9, 4, 3], "u2")[:, None, None]
     with h5py.File(path, "w") as file:
         data = file.create_group("entry/data")
         file["entry"].attrs["NX_class"] = "NXentry"
