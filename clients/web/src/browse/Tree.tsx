@@ -8,7 +8,7 @@ import { Link } from "./Link";
 import { above, isGroup, nxClass, onlyGroup, type Row, rowsOf } from "./tree";
 import { useSettled } from "./usesettled";
 import { useWindow } from "./usewindow";
-import { type Find, finder, membersOf } from "./within";
+import { type Find, finder, isWhole, membersOf } from "./within";
 
 const ROW = 28;
 const PAUSE_MS = 150;
@@ -27,6 +27,7 @@ export function Tree({ file, inside }: Props) {
   const asked = useSettled(typed.trim(), PAUSE_MS);
   const all = useAsked(typed ? `everything in ${file.join("/")}` : "", (signal) => lookEverywhere(file, signal));
   const everything = useMemo(() => (all.value ? membersOf(all.value) : members), [all.value, members]);
+  const isCut = useMemo(() => all.value !== undefined && !isWhole(all.value), [all.value]);
   const find = useMemo(() => (typed && asked ? finder(asked) : undefined), [typed, asked]);
   const rows = useMemo(
     () => (find ? rowsOf(everything, open, (name, node) => find(name, node) !== undefined) : rowsOf(members, open)),
@@ -92,6 +93,7 @@ export function Tree({ file, inside }: Props) {
             {all.state === "waiting" ? "Looking…" : "Nothing in this file."}
           </p>
         )}
+        {isCut && <p className="nothing">The file has more objects than are searched here.</p>}
       </div>
     </div>
   );

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { MetaNode } from "../server/meta";
 import { rowsOf } from "./tree";
-import { finder, membersOf } from "./within";
+import { finder, isWhole, membersOf } from "./within";
 
 const text = (value: string) => ({ type: { class: "string", dtype: "|O" }, shape: [], items: [value] });
 const group = (attributes: Record<string, string>, members: Record<string, MetaNode> = {}): MetaNode => ({
@@ -24,6 +24,11 @@ it("finds names, classes and attributes, and what leads to them", () => {
   expect(found("counts phot")).toEqual(["/entry", "/entry/counts"]);
   expect(found("units")).toEqual(["/entry", "/entry/counts"]);
   expect(found("counts electrons")).toEqual([]);
+});
+
+it("knows when there is more", () => {
+  expect(isWhole(root)).toBe(true);
+  expect(isWhole(group({}, { a: { kind: "group", attributes: {}, members: null } }))).toBe(false);
 });
 
 it("says why", () => {

@@ -33,6 +33,12 @@ function textsAbout(node: MetaNode): string[] {
   });
 }
 
+/** Whether an answer about a file has all of it: it ends after so many objects. */
+export function isWhole(node: MetaNode): boolean {
+  if (node.kind !== "group") return true;
+  return node.members !== null && Object.values(node.members).every(isWhole);
+}
+
 /** The members of all groups of a file, from an answer that has all of them. */
 export function membersOf(root: MetaNode): Members {
   const found = new Map<string, Readonly<Record<string, MetaNode>>>();

@@ -1,5 +1,7 @@
 import { useEffect, useState } from "react";
-import { useQuery } from "../location/useplace";
+import { withoutCredentials } from "../location/carried";
+import { formatPlace } from "../location/url";
+import { here, useQuery } from "../location/useplace";
 import type { DatasetNode } from "../server/meta";
 import { isNumeric } from "../server/values";
 import { Download } from "./Download";
@@ -51,11 +53,17 @@ export function OpenIn({ file, path, dataset }: Props) {
           <SnippetRow key={snippet.name} snippet={snippet} />
         ))}
       </Popup>
-      <CopyButton text={() => window.location.href} title="Copy a link to this view">
+      <CopyButton text={linkHere} title="Copy a link to this view">
         Link
       </CopyButton>
     </>
   );
+}
+
+/** The URL of this view, without what shows who has asked. */
+function linkHere(): string {
+  const place = here();
+  return new URL(formatPlace({ ...place, query: withoutCredentials(place.query) }), document.baseURI).href;
 }
 
 function SnippetRow({ snippet }: { snippet: Snippet }) {
