@@ -8,7 +8,10 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from chunkserve.access.rulefile import RuleFile
+from chunkserve.apps import installed
 from chunkserve.board import Board, Row
+from chunkserve.faces.about import AboutFace
+from chunkserve.faces.apps import AppFace
 from chunkserve.faces.asgi import Faces
 from chunkserve.faces.audit import Audit
 from chunkserve.faces.branch import Branch
@@ -16,6 +19,7 @@ from chunkserve.faces.catalogue import CatalogueFace
 from chunkserve.faces.crew import Crew
 from chunkserve.faces.doors import Doors
 from chunkserve.faces.files import FileFace
+from chunkserve.faces.geometry import GeometryFace
 from chunkserve.faces.guard import GuardedPages, guarded_faces
 from chunkserve.faces.h5grove import H5groveFace
 from chunkserve.faces.line import LineFace
@@ -29,7 +33,7 @@ from chunkserve.faces.search import SearchFace
 from chunkserve.faces.slices import SliceFace
 from chunkserve.faces.stats import StatsFace
 from chunkserve.faces.tiles import DeepZoomFace, TileFace
-from chunkserve.faces.viewer import ViewerFace
+from chunkserve.faces.viewer import ViewerFace, page_policy
 from chunkserve.faces.zarr import ZarrFace
 from chunkserve.identity.identify import Identity
 from chunkserve.search.figures import samples as search_samples
@@ -123,10 +127,12 @@ def faces_over(store: Store, respond: Responder, settings: Settings, finder: Fin
         b"reduce": ReduceFace(store, respond),
         b"slice": SliceFace(store, respond),
         b"stats": StatsFace(store, respond),
+        b"geometry": GeometryFace(store, respond),
         b"": viewer,
         b"view": viewer,
         b"embed": viewer,
         b"assets": viewer,
+        b"apps": AppFace(respond, installed(), page_policy(settings.frame_ancestors)),
         b"api": Branch(told_of(store, respond, finder)),
         b"files": FileFace(store, respond),
         b"h5grove": H5groveFace(store, respond),
@@ -156,7 +162,7 @@ async def _watch(doors: Doors) -> None:
 
 def told_of(store: Store, respond: Responder, finder: Finder | None) -> dict[bytes, Face]:
     """The faces below ``/api``, by the second segment of their URLs."""
-    found: dict[bytes, Face] = {b"files": CatalogueFace(store, respond)}
+    found: dict[bytes, Face] = {b"files": CatalogueFace(store, respond), b"server": AboutFace(respond, installed())}
     if finder is not None:
         found[b"search"] = SearchFace(store, respond, finder)
     return found

@@ -226,9 +226,12 @@ def _run(settings: Settings, paths: tuple[str, ...], console: Console) -> int:
     try:
         sockets = open_sockets(settings)
     except OSError as error:
-        raise FileNotFoundError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; try another --port"
-        ) from None
+        where = settings.unix_socket or f"{settings.host}:{settings.port}"
+        advice = "another --unix-socket" if settings.unix_socket else "another --port"
+        raise FileNotFoundError(f"cannot listen on {where}: {error.strerror}; try {advice}") from None
+    if settings.unix_socket:
+        console.print(f"[bold]chunkserve {__version__}[/] with {len(sockets)} workers at {settings.unix_socket}")
+        return serve(settings, paths, sockets)
     port = sockets[0].getsockname()[1]
     host = {"0.0.0.0": "localhost", "::": "localhost"}.get(settings.host, settings.host)  # noqa: S104
     base = f"http://{f'[{host}]' if ':' in host else host}:{port}"

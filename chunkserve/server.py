@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import logging
 import os
 import resource
@@ -46,6 +47,8 @@ def open_sockets(settings: Settings) -> list[socket.socket]:
     Raises:
         OSError: The address is taken or not ours.
     """
+    if settings.unix_socket:
+        return [_open_unix(settings.unix_socket)] * settings.worker_count()
     found: list[socket.socket] = []
     port = settings.port
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
@@ -61,6 +64,28 @@ def open_sockets(settings: Settings) -> list[socket.socket]:
         sock.listen(BACKLOG)
         sock.set_inheritable(True)
     return found
+
+
+def _open_unix(path: str) -> socket.socket:
+    """A socket that only its owner may connect to, shared by all workers. What a dead server left there is removed."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        else:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    before = os.umask(0o177)
+    try:
+        sock.bind(path)
+    finally:
+        os.umask(before)
+    sock.listen(BACKLOG)
+    sock.set_inheritable(True)
+    return sock
 
 
 def _check_free(host: str, port: int, family: socket.AddressFamily) -> None:
@@ -271,4 +296,9 @@ def serve(settings: Settings, paths: tuple[str, ...], sockets: list[socket.socke
     sys.stdout.flush()
     _raise_file_limit()
     indexing = (lambda: keep_fresh(settings, paths)) if settings.search else None
-    return Supervisor(sockets, lambda sock, row: work(settings, paths, sock, row), indexing).serve()
+    try:
+        return Supervisor(sockets, lambda sock, row: work(settings, paths, sock, row), indexing).serve()
+    finally:
+        if settings.unix_socket:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(settings.unix_socket)

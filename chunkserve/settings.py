@@ -107,6 +107,7 @@ class Settings:
 
     host: str = setting("127.0.0.1", "address", "address to listen on; 0.0.0.0 for all")
     port: int = setting(8000, "port", "TCP port to listen on; 0 picks a free one", count(0, 65535))
+    unix_socket: str = setting("", "path", "Unix socket to listen on, for its owner alone, in place of host and port")
     workers: int = setting(0, "processes", "worker processes; 0 means one per core", count(0, 1024))
     public_url: str = setting("", "URL", "how clients reach this server, where it cannot tell (behind a proxy)")
     roots: tuple[str, ...] = setting((), "list", "what to serve, if no PATH is given: PATH or NAME=PATH", words)
@@ -184,6 +185,7 @@ class Settings:
     frame_ancestors: tuple[str, ...] = setting(
         ("*",), "list", "origins whose pages may embed /embed; empty for none", words
     )
+    geometry: str = setting("", "file", "TOML file with further places of beam centres, distances, wavelengths")
     log_level: str = setting("info", "level", "debug, info, warning or error", level)
 
     def cache_folder(self) -> str:

@@ -66,6 +66,7 @@ ROUTES: dict[str, list[str]] = {
     ],
     "line": ["/line/{}/entry/data?axis=0"],
     "api": ["/api/files/{}"],
+    "geometry": ["/geometry/{}/entry/data"],
     "stats": ["/stats/{}/entry/data", "/stats/{}/entry/data?level=0"],
     "files": ["/files/{}"],
     "h5grove": [
@@ -80,7 +81,7 @@ ROUTES: dict[str, list[str]] = {
 ALL = [url for urls in ROUTES.values() for url in urls]
 CHUNKS = [url for url in ALL if "/c/" in url or url.endswith(("/0.0", "/0/0"))]
 
-VIEWER = {"", "view", "embed", "assets"}
+VIEWER = {"", "view", "embed", "assets", "apps"}
 """The same pages whatever there is: what they show, they ask of the other routes."""
 
 VIEWER_PAGES = ["/", "/view/{}/entry/data", "/embed/{}", "/assets/nothing.js"]

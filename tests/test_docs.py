@@ -29,7 +29,7 @@ PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 _BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#\s]+)\)")
 
-OTHER_VARIABLES = {"name", "realdata", "hostile", "artefacts", "url", "token"}
+OTHER_VARIABLES = {"name", "realdata", "hostile", "artefacts", "url", "token", "browser"}
 """A placeholder, the tests' and the client's."""
 
 SETTINGS_HEAD = f"""# Settings
@@ -207,7 +207,9 @@ def test_curl_commands_run_as_they_are_written(demo: Path, serve: Serve, tmp_pat
         shown = command.replace("curl ", "curl -sSf ").replace("http://127.0.0.1:8000", url)
         done = subprocess.run(shown, shell=True, cwd=tmp_path, capture_output=True, timeout=60, check=False)
         assert done.returncode == 0, f"{command}\n{done.stderr.decode()}"
-    assert {path.name for path in tmp_path.iterdir()} == {"answers.msgpack", "tomography_entry_data_data.npy"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "answers.msgpack", "fluorescence_entry_data_data_sum.tiff", "tomography_entry_data_data.npy",
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import pytest
 import chunkserve
 
 LAYERS = [  # lowest first; names in one row may not import each other
-    {"errors", "versions", "datatypes", "chunkindex", "grid", "settings", "allocator", "board", "progress"},
+    {"errors", "versions", "datatypes", "chunkindex", "grid", "settings", "allocator", "board", "progress"}
+    | {"apps", "jupyter"},
     {"model", "render", "selection"},
     {"wire", "codecs", "pyramid", "access"},
     {"metadata", "cache", "sources"},
@@ -28,7 +29,7 @@ ROOT = Path(chunkserve.__file__).parent
 MODULES = [path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py"]
 SHARED_BY_FACES = {
     "asgi", "audit", "conditions", "crew", "doors", "guard", "home", "listing", "negotiation", "paths", "problems",
-    "questions", "respond", "sending", "steps", "streams", "traffic", "turns", "visit",
+    "questions", "respond", "saving", "sending", "steps", "streams", "traffic", "turns", "visit",
 }  # fmt: skip
 
 

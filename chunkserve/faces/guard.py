@@ -1,6 +1,7 @@
 """The decision, before every face and page: who asks, what may they see; and what caches may do with the answer."""
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
@@ -9,8 +10,9 @@ from urllib.parse import unquote_to_bytes
 from starlette.types import ASGIApp
 
 from chunkserve.access.principal import Action
-from chunkserve.errors import ChunkserveError, NotFound, Unauthenticated
+from chunkserve.errors import BadRequest, ChunkserveError, NotFound, Unauthenticated
 from chunkserve.faces.doors import Doors, Guest, View
+from chunkserve.faces.paths import parameters_of
 from chunkserve.faces.respond import SECRET, STORE, WANTED, Face, Headers, Reply, Request, Responder
 from chunkserve.identity.identify import NOBODY, Credentials
 from chunkserve.sources.localfile import WouldBlock
@@ -22,8 +24,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 CHALLENGE = b'Bearer realm="chunkserve"'
 
 _DOCUMENTS = frozenset({b"", b"zarr.json", b".zarray", b".zattrs", b".zgroup", b".zmetadata"})
-_QUERY = re.compile(rb"(?:\A|&)(token|sessionId)=([^&]*)")
-_NAMES = (b"token=", b"sessionId=")
+_QUERY = re.compile(rb"(?:\A|&)(token|sessionId|signed)=([^&]*)")
+_NAMES = (b"token=", b"sessionId=", b"signed=")
 
 
 def _zarr(request: Request) -> Action:
@@ -39,6 +41,7 @@ def _h5grove(request: Request) -> Action:
 ACTIONS: Mapping[bytes, Callable[[Request], Action]] = {
     b"": lambda _: "metadata",
     b"api": lambda _: "metadata",
+    b"apps": lambda _: "metadata",
     b"assets": lambda _: "metadata",
     b"embed": lambda _: "metadata",
     b"view": lambda _: "metadata",
@@ -53,6 +56,7 @@ ACTIONS: Mapping[bytes, Callable[[Request], Action]] = {
     b"reduce": lambda _: "data",
     b"slice": lambda _: "data",
     b"stats": lambda _: "data",
+    b"geometry": lambda _: "data",
     b"files": lambda _: "download",
     b"h5grove": _h5grove,
     b"refs": lambda _: "metadata",
@@ -106,7 +110,7 @@ class Guarded:
     def _enter(self, request: Request, *, wait: bool) -> tuple[Request, Guest, View, Action]:
         """The request without credentials, who asks, what they see, and what for."""
         asked, secrets = without_secrets(request)
-        guest = self._doors.admit(_credentials(request, secrets), wait=wait)
+        guest = self._doors.admit(_credentials(request, secrets, asked), wait=wait)
         action = self._action(asked)
         asked = asked._replace(who=guest.name)
         if b"/@" in asked.path or b"file=@" in asked.query:
@@ -120,7 +124,9 @@ def guarded_faces(names: Iterable[bytes], doors: Doors, respond: Responder) -> d
     Raises:
         KeyError: Nobody has decided what a face is asked for.
     """
-    return {name: Guarded(name, doors, respond) for name in names}
+    found: dict[bytes, Face] = {name: Guarded(name, doors, respond) for name in names}
+    found[b"api"] = Signing(found[b"api"], doors, respond)
+    return found
 
 
 class GuardedPages:
@@ -142,7 +148,7 @@ class GuardedPages:
         request = Request(scope["raw_path"], scope["query_string"], headers, peer=client[0] if client else "")
         asked, secrets = without_secrets(request)
         try:
-            shown = _credentials(request, secrets)
+            shown = _credentials(request, secrets, asked)
             try:
                 guest = self._doors.admit(shown, wait=False)
             except WouldBlock:
@@ -177,7 +183,10 @@ def _refusal(request: Request, error: ChunkserveError, doors: Doors, respond: Re
 
 
 def without_secrets(request: Request) -> tuple[Request, dict[bytes, str]]:
-    """A request as if its URL carried no credentials, and these: a share link's ``token``, a ``sessionId``."""
+    """A request as if its URL carried no credentials, and these: a share link's ``token``, a ``sessionId``.
+
+    And ``signed``, the seal of a signed URL.
+    """
     path, query = request.path, request.query
     if b"token=" not in path and b"sessionId=" not in path and (not query or not _QUERY.search(query)):
         return request, {}
@@ -193,7 +202,10 @@ def without_secrets(request: Request) -> tuple[Request, dict[bytes, str]]:
     return request._replace(path=path, query=query), secrets
 
 
-def _credentials(request: Request, secrets: dict[bytes, str]) -> Credentials:
+def _credentials(request: Request, secrets: dict[bytes, str], asked: Request) -> Credentials:
+    """What a request shows; ``asked`` is the same without what is in its URL."""
+    if b"signed" in secrets:
+        return Credentials(seal=secrets[b"signed"], target=target_of(asked) if asked.method != "POST" else "")
     headers = request.headers
     if not secrets and b"authorization" not in headers and b"x-forwarded-user" not in headers:
         return NOBODY
@@ -205,6 +217,50 @@ def _credentials(request: Request, secrets: dict[bytes, str]) -> Credentials:
         request.peer,
         secrets.get(b"sessionId", ""),
     )
+
+
+def target_of(asked: Request) -> str:
+    """What a signed URL is for: path and query as they are spelled, without credentials."""
+    return f"{asked.path.decode('latin-1')}?{asked.query.decode('latin-1')}"
+
+
+class Signing:
+    """``/api/sign?url=``: a URL that shows the credentials of who asks, for this one URL and a few minutes."""
+
+    def __init__(self, others: Face, doors: Doors, respond: Responder) -> None:
+        """Sign, and leave all else below ``/api`` to ``others``."""
+        self._others = others
+        self._doors = doors
+        self._respond = respond
+
+    def __call__(self, request: Request, *, wait: bool) -> Reply:
+        """Answer a request."""
+        if request.path.rstrip(b"/") != b"/api/sign":
+            return self._others(request, wait=wait)
+        if not wait:
+            raise WouldBlock
+        asked, secrets = without_secrets(request)
+        shown = _credentials(request, secrets, asked)
+        self._doors.admit(shown, wait=wait)
+        if shown.seal:
+            raise BadRequest("a signed URL is good for itself, not for signing others")
+        path, _, query = parameters_of(asked.query, {}, {"url"}).get("url", "").lstrip("/").partition("?")
+        if not path:
+            raise BadRequest("url= is missing: a path below this server, with its query")
+        found: dict[str, object] = {"url": f"{path}?{query}" if query else path, "expires": None}
+        if not shown.is_empty:
+            wanted = without_secrets(asked._replace(path=b"/" + path.encode(), query=query.encode()))[0]
+            seal, until = self._doors.identity.seal(shown, target_of(wanted))
+            plain = target_of(wanted)[1:].removesuffix("?")
+            found = {"url": f"{plain}{'&' if wanted.query else '?'}signed={seal}", "expires": until}
+        reply = self._respond.fleeting(request, json.dumps(found).encode(), b"application/json")
+        reply.head += self._doors.vary
+        return reply
+
+    def error(self, request: Request, error: Exception) -> Reply:
+        """An error as the guard says it."""
+        say: Callable[[Request, Exception], Reply] = getattr(self._others, "error", self._respond.error)
+        return say(request, error)
 
 
 def _keep_secrets(request: Request, head: Headers) -> None:

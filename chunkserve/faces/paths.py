@@ -14,6 +14,9 @@ MAX_PATH = 16384
 PATHS = 16384
 """Paths remembered, per worker."""
 
+CREDENTIALS = frozenset({"signed", "sessionId", "token"})
+"""Parameters that show who asks. Where there are no access rules they say nothing."""
+
 _LEVEL = re.compile(r"[0-9]{1,3}\Z")
 
 
@@ -58,7 +61,7 @@ def parameters_of(query: bytes, matrix: Mapping[str, str], known: Collection[str
         BadRequest: One is not known.
     """
     found = {**matrix, **dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))}
-    unknown = found.keys() - set(known)
+    unknown = found.keys() - set(known) - CREDENTIALS
     if unknown:
         raise BadRequest(f"unknown parameter {min(unknown)}; there are {', '.join(sorted(known))}")
     return found

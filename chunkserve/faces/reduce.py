@@ -6,22 +6,27 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from chunkserve.datatypes import number_type
 from chunkserve.errors import BadRequest
 from chunkserve.faces.negotiation import preferred_form
 from chunkserve.faces.paths import parameters_of, parse_path
 from chunkserve.faces.questions import PARAMETERS as WISHES
 from chunkserve.faces.questions import asked
 from chunkserve.faces.respond import Reply, Request, Responder, Stream
+from chunkserve.faces.saving import MEDIA, disposition, whole
+from chunkserve.hdf5.export import Axis, Plot, Value
 from chunkserve.metadata.messages import Message, dtype_message
 from chunkserve.metadata.values import array_json
 from chunkserve.pyramid.reduction import OPERATIONS
+from chunkserve.render.npy import npy
 from chunkserve.service.blob import blob_of
+from chunkserve.service.labels import axes_of, unit_of
 from chunkserve.service.reductions import Asked, Reduced, Work, known_extremes, left_out
 from chunkserve.service.store import Answer, Store
 from chunkserve.sources.localfile import WouldBlock
 from chunkserve.versions import digest
 
-PARAMETERS = frozenset({*WISHES, "op", "axis", "bins", "range", "valid", "format", "v"})
+PARAMETERS = frozenset({*WISHES, "op", "axis", "bins", "range", "valid", "format", "dtype", "download", "v"})
 
 AHEAD = 3
 """Parts of the source that are reduced at a time."""
@@ -45,8 +50,9 @@ class ReduceFace:
         """Answer a request."""
         path = parse_path(request.path)
         p = parameters_of(request.query, path.parameters, PARAMETERS)
-        form = preferred_form(request.headers.get(b"accept", b""), p.get("format", ""))
         wanted, reduction = asked(request, p), _reduction(p)
+        file = _file_form(p, reduction)
+        form = preferred_form(request.headers.get(b"accept", b""), "" if file else p.get("format", ""))
         if not wait:
             raise WouldBlock
         store, pinned = self.store, p.get("v", "")
@@ -55,26 +61,75 @@ class ReduceFace:
         version = store.version(subject.files[0], wait=wait)
         work = Work(subject, reduction, left_out(store.pyramids, subject, reduction), store.settings.max_reduce_bytes)
         work.selected.prepare()
-        tag = digest("reduce-2", version, path.parts, wanted, subject.tag, reduction, form.json) if version else ""
+        way = file + p.get("dtype", "") if file else form.json
+        tag = digest("reduce-2", version, path.parts, wanted, subject.tag, reduction, way) if version else ""
 
         def finish(found: Reduced) -> bytes:
-            data = _document(found, version, as_json=form.json)
+            data = self._file(work, found, file, p) if file else _document(found, version, as_json=form.json)
             if tag:
                 store.memory.put(tag, data, len(data))
             return data
 
         data = store.memory.get(tag) if tag else None
+        media = MEDIA[file] if file else form.media
         if data is None:
             known = known_extremes(store.pyramids, work)
             data = finish(known) if known is not None else None
         if data is None:
-            stream, media = Stream(work.jobs(finish), AHEAD), form.media.encode()
-            reply = self.respond.stream(request, stream, media, tag, version=version, pinned=bool(pinned))
+            stream = Stream(work.jobs(finish), AHEAD)
+            reply = self.respond.stream(request, stream, media.encode(), tag, version=version, pinned=bool(pinned))
         else:
-            answer = Answer(blob_of(data), tag, version, media=form.media)
+            answer = Answer(blob_of(data), tag, version, media=media)
             reply = self.respond.answer(request, answer, wait=wait, pinned=bool(pinned))
-        reply.head += form.head
+        if file and p.get("download", "0") == "1":
+            reply.head.append((b"content-disposition", disposition((*path.parts, *reduction.operations), file)))
+        reply.head += () if file else form.head
         return reply
+
+    def _file(self, work: Work, found: Reduced, form: str, p: dict[str, str]) -> bytes:
+        """A result as a file."""
+        (name,) = work.asked.operations
+        values = found.results[name]
+        if p.get("dtype"):
+            values = values.astype(p["dtype"])
+        if form == "npy":
+            return npy(values)
+
+        def plot() -> Plot:
+            subject = work.subject
+            axes = axes_of(subject, self.store.nodes, work.selection)
+            about: dict[str, Value] = {"source": subject.node.path, "operation": name}
+            about["selection"] = work.asked.sel or "..."
+            about["valid"] = "only measurements" if work.validity is not None else "all elements"
+            for axis in work.task.axes:
+                about |= _extent(axes[axis])
+            unit = "" if name == "count" else unit_of(subject)
+            return Plot(name, values, [axes[axis] for axis in found.axes], unit, about)
+
+        return whole(form, values, number_type(values.dtype), plot)
+
+
+def _extent(axis: Axis) -> dict[str, Value]:
+    """From where to where an axis was reduced, in its unit."""
+    if axis.values is None or not len(axis.values):
+        return {}
+    name = axis.name or "axis"
+    ends: dict[str, Value] = {f"{name}_range": (float(axis.values[0]), float(axis.values[-1]))}
+    return ends | ({f"{name}_units": axis.unit} if axis.unit else {})
+
+
+def _file_form(p: dict[str, str], reduction: Asked) -> str:
+    """The kind of file that is asked for; empty for messages."""
+    form, dtype = p.get("format", ""), p.get("dtype", "")
+    if dtype not in ("", "f4", "f8"):
+        raise BadRequest(f"dtype={dtype} must be f4 or f8, or left out for the one that holds all digits")
+    if form not in MEDIA or form == "json":
+        if dtype:
+            raise BadRequest("dtype= is for files: format=tiff, npy, csv or h5")
+        return ""
+    if len(reduction.operations) != 1 or reduction.operations[0] == "histogram":
+        raise BadRequest(f"format={form} holds the result of one operation, and none is histogram")
+    return form
 
 
 def _document(found: Reduced, version: str, *, as_json: bool) -> bytes:

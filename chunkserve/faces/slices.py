@@ -2,10 +2,9 @@
 
 import functools
 import itertools
-import re
+import json
 from collections.abc import Iterator
 from typing import NamedTuple
-from urllib.parse import quote
 
 import msgspec
 
@@ -16,12 +15,15 @@ from chunkserve.faces.problems import failure, problem
 from chunkserve.faces.questions import PARAMETERS as WISHES
 from chunkserve.faces.questions import asked, posted
 from chunkserve.faces.respond import Reply, Request, Responder, Stream
+from chunkserve.faces.saving import MEDIA, MOST_BYTES, disposition, whole
 from chunkserve.faces.steps import Step, batches, run, said
-from chunkserve.metadata.exports import MEDIA, WHOLE, npy_head
+from chunkserve.hdf5.export import Axis, Plot
+from chunkserve.metadata.exports import npy_head
 from chunkserve.selection import Part
 from chunkserve.service.blob import blob_of
 from chunkserve.service.blocks import block, header
 from chunkserve.service.hdffile import HdfFile
+from chunkserve.service.labels import axes_of, unit_of
 from chunkserve.service.picked import TOUCHED_BYTES
 from chunkserve.service.selected import Selected
 from chunkserve.service.slices import Subject, Wanted
@@ -33,9 +35,6 @@ PARAMETERS = frozenset({*WISHES, "format", "download", "v"})
 
 FORMS = ("msgpack", *MEDIA)
 """What an answer can be."""
-
-MOST_BYTES = {"json": 16 * 2**20, "csv": 16 * 2**20, "tiff": 256 * 2**20}
-"""Bytes of elements in forms that are made at once, in memory."""
 
 NUMBER_BYTES = 8
 """What an element weighs at least, spelled out."""
@@ -85,7 +84,7 @@ class SliceFace:
         slices = [_Slice(subject, subject.select(each.sel)) for subject, each in zip(subjects, wanted, strict=True)]
         reply = self._answer(request, question, slices, wait=wait)
         if form != "msgpack" and parameters.get("download", "0") == "1":
-            reply.head.append((b"content-disposition", _disposition(path.parts, form)))
+            reply.head.append((b"content-disposition", disposition(path.parts, form)))
         return reply
 
     def _answer(self, request: Request, question: _Question, slices: list[_Slice], *, wait: bool) -> Reply:
@@ -124,7 +123,24 @@ class SliceFace:
             return itertools.chain.from_iterable(_messages(one, version, check) for one in slices)
         if form == "npy":
             return itertools.chain(_npy(slices[0]), (check,))
-        return iter([Step(functools.partial(_file, slices[0].selected, form))])
+        return iter([Step(functools.partial(self._file, slices[0], form))])
+
+    def _file(self, one: _Slice, form: str, *, wait: bool) -> bytes:
+        """A file that is made at once."""
+        if not wait:
+            raise WouldBlock
+        subject, selection = one.subject, one.selected.selection
+        values = one.selected.all()
+
+        def plot() -> Plot:
+            axes = axes_of(subject, self.store.nodes, selection)
+            kept = [axes[axis] for axis in selection.axes]
+            dims = [Axis("") for _ in values.shape[len(kept) :]]
+            about = {"source": subject.node.path, "selection": json.dumps(selection.document())}
+            name = subject.node.name.decode("utf-8", "replace")
+            return Plot(name, values, [*kept, *dims], unit_of(subject), about)
+
+        return whole(form, values, one.selected.source.type, plot)
 
     def _check_version(self, file: HdfFile, version: str, *, wait: bool) -> bytes:
         """Nothing to send, if all files an answer was drawn from still are what they were when it began."""
@@ -183,16 +199,3 @@ def _npy(one: _Slice) -> Iterator[Step]:
 
 def _elements(selected: Selected, part: Part, *, wait: bool) -> bytes:
     return selected.values(part, wait=wait).tobytes()
-
-
-def _file(selected: Selected, form: str, *, wait: bool) -> bytes:
-    if not wait:
-        raise WouldBlock
-    return WHOLE[form](selected.all(), selected.source.type)
-
-
-def _disposition(parts: tuple[str, ...], form: str) -> bytes:
-    """A header that names a file after the dataset (RFC 6266)."""
-    name = "_".join((parts[0].rsplit(".", 1)[0], *parts[1:]))[-120:]
-    plain = re.sub(r"[^A-Za-z0-9._-]", "_", name)
-    return f"attachment; filename=\"{plain}.{form}\"; filename*=UTF-8''{quote(name)}.{form}".encode()

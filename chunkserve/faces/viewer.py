@@ -27,9 +27,14 @@ _CODINGS = {"br": ".br", "gzip": ".gz"}
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; worker-src 'self'; "
+    "img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; worker-src 'self'; frame-src 'self'; "
     "base-uri 'self'; form-action 'none'; frame-ancestors "
 )
+
+
+def page_policy(ancestors: Iterable[str]) -> bytes:
+    """The Content-Security-Policy of pages: nothing but this server, and ``ancestors`` may embed them."""
+    return (_POLICY + (" ".join(ancestors) or "'none'")).encode()
 
 
 class ViewerFace:
@@ -40,7 +45,7 @@ class ViewerFace:
         self.store = store
         self.respond = respond
         self.build = build
-        self._embedding = " ".join(ancestors) or "'none'"
+        self._policies = {True: page_policy(ancestors), False: page_policy(("'self'",))}
         self._read = functools.lru_cache(256)(_read)
 
     def __call__(self, request: Request, *, wait: bool) -> Reply:
@@ -65,7 +70,7 @@ class ViewerFace:
         head += (
             (b"content-type", b"text/html; charset=utf-8"),
             (b"cache-control", b"no-cache"),
-            (b"content-security-policy", (_POLICY + (self._embedding if embedded else "'self'")).encode()),
+            (b"content-security-policy", self._policies[embedded]),
             (b"referrer-policy", b"same-origin"),
             (b"x-content-type-options", b"nosniff"),
         )

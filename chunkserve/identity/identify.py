@@ -4,6 +4,7 @@ import hashlib
 import ipaddress
 import os
 import time
+from dataclasses import replace
 from typing import NamedTuple
 
 from chunkserve.access.options import AccessOptions
@@ -27,6 +28,8 @@ class Credentials(NamedTuple):
         groups: Of that user, with commas between.
         peer: Address the request comes from.
         session: Of a catalogue.
+        seal: Of a signed URL, in place of all others (see :mod:`chunkserve.identity.seals`).
+        target: That URL's path and query, without the seal.
     """
 
     authorization: str = ""
@@ -35,11 +38,13 @@ class Credentials(NamedTuple):
     groups: str = ""
     peer: str = ""
     session: str = ""
+    seal: str = ""
+    target: str = ""
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is shown."""
-        return not (self.authorization or self.session or self.token or self.user)
+        return not (self.authorization or self.session or self.token or self.user or self.seal)
 
 
 NOBODY = Credentials()
@@ -123,6 +128,8 @@ class Identity:
             Unauthenticated: One of them is not good.
             TryAgain: Nobody can say at the moment.
         """
+        if shown.seal:
+            return self._sealed(shown)
         found = ANONYMOUS
         if shown.user and self.believes(shown.peer):
             groups = frozenset(group.strip() for group in shown.groups.split(",") if group.strip())
@@ -140,6 +147,27 @@ class Identity:
         if not time.time() < found.expires:
             raise Unauthenticated("expired")
         return found
+
+    def seal(self, shown: Credentials, target: str) -> tuple[str, float]:
+        """A seal that shows credentials for one URL, and when it ends.
+
+        Raises:
+            BadRequest: What it needs is not installed.
+        """
+        try:
+            from chunkserve.identity.seals import seal  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise BadRequest(f"signed URLs need more: pip install 'chunkserve[auth]' ({error})") from None
+        return seal(self.keys, shown, target.encode("latin-1"), time.time())
+
+    def _sealed(self, shown: Credentials) -> Principal:
+        try:
+            from chunkserve.identity.seals import opened  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise Unauthenticated("signed URLs need 'chunkserve[auth]'") from None
+        inside, until = opened(self.keys, shown.seal, shown.target.encode("latin-1"))
+        found = self.principal(inside._replace(seal="", target=""))
+        return replace(found, way=f"{found.way}, signed URL", expires=min(found.expires, until))
 
     def _authorized(self, header: str) -> Principal:
         scheme, _, text = header.partition(" ")

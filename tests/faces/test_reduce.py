@@ -1,5 +1,6 @@
 """Reductions over HTTP are those of numpy."""
 
+import io
 import json
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ import h5py
 import msgpack
 import numpy as np
 import pytest
+import tifffile
 
 from tests.faces.conftest import Site, StartSite, damage
 from tests.faces.messages import value
@@ -236,3 +238,88 @@ def test_a_file_that_is_written_is_reduced_but_not_kept(tmp_path: Path, start_si
     reply = site.ask("/reduce/run.h5/x?op=sum")
     assert value(msgpack.unpackb(reply.body)["results"]["sum"]) == 45
     assert reply.headers["cache-control"] == "no-store"
+
+
+# ------------------------------------------------------------------ files
+
+CUBE = RNG.poisson(40, (12, 17, 90)).astype("u4")
+ENERGY = 1.5 + 0.02 * np.arange(90)
+
+
+@pytest.fixture(scope="module")
+def maps(tmp_path_factory: pytest.TempPathFactory, start_site: StartSite) -> Site:
+    folder = tmp_path_factory.mktemp("maps")
+    with h5py.File(folder / "xrf.h5", "w") as file:
+        scan = file.create_group("scan")
+        scan.attrs.update({"NX_class": "NXdata", "signal": "counts", "axes": ["y", "x", "energy"]})
+        scan.create_dataset("counts", data=CUBE, chunks=(5, 5, 90), compression="gzip")
+        scan["counts"].attrs["units"] = "counts"
+        for name, values, unit in (
+            ("y", np.arange(12) * 0.5, "um"),
+            ("x", np.cumsum(np.arange(17.0)), "um"),
+            ("energy", ENERGY, "keV"),
+        ):
+            scan[name] = values
+            scan[name].attrs["units"] = unit
+        scan["y"][...] += 3
+    return start_site(folder)
+
+
+QUERY = "op=sum&axis=2&sel=:,:,20:31&valid=1&download=1"
+
+
+def band(site: Site) -> np.ndarray:
+    with h5py.File(site.folder / "xrf.h5") as file:
+        return file["scan/counts"][:, :, 20:31].sum(axis=2)
+
+
+def saved(site: Site, form: str, query: str = QUERY) -> Any:
+    reply = site.ask(f"/reduce/xrf.h5/scan/counts?{query}&format={form}")
+    assert reply.status == 200, reply.body
+    assert f'filename="xrf_scan_counts_sum.{form.split("&", maxsplit=1)[0]}"' in reply.headers["content-disposition"]
+    again = site.ask(f"/reduce/xrf.h5/scan/counts?{query}&format={form}", If_None_Match=reply.headers["etag"])
+    assert again.status == 304
+    return reply.body
+
+
+def test_a_map_is_saved_as_hdf5_with_its_axes(maps: Site) -> None:
+    with h5py.File(io.BytesIO(saved(maps, "h5"))) as file:
+        data = file[file.attrs["default"]]["data"]
+        assert data.attrs["NX_class"] == "NXdata"
+        signal = data[data.attrs["signal"]]
+        np.testing.assert_array_equal(signal[...], band(maps))
+        assert signal.dtype == np.uint64
+        assert list(data.attrs["axes"]) == ["y", "x"]
+        np.testing.assert_array_equal(data["y"][...], 3 + np.arange(12) * 0.5)
+        np.testing.assert_array_equal(data["x"][...], np.cumsum(np.arange(17.0)))
+        assert data["x"].attrs["units"] == "um"
+        assert signal.attrs["units"] == "counts"
+        np.testing.assert_array_equal(signal.attrs["energy_range"], ENERGY[[20, 30]])
+        assert signal.attrs["energy_units"] == "keV"
+        assert signal.attrs["selection"] == ":,:,20:31"
+        assert signal.attrs["source"] == "xrf.h5:/scan/counts"
+
+
+def test_a_map_is_saved_as_tiff_csv_and_npy(maps: Site) -> None:
+    want = band(maps)
+    np.testing.assert_array_equal(tifffile.imread(io.BytesIO(saved(maps, "tiff"))), want)
+    floats = tifffile.imread(io.BytesIO(saved(maps, "tiff&dtype=f4")))
+    assert floats.dtype == np.float32
+    np.testing.assert_array_equal(floats, want.astype("f4"))
+    np.testing.assert_array_equal(np.loadtxt(io.BytesIO(saved(maps, "csv")), delimiter=","), want)
+    np.testing.assert_array_equal(np.load(io.BytesIO(saved(maps, "npy"))), want)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "op=sum,mean&format=h5",
+        "op=histogram&format=csv",
+        "op=sum&axis=2&format=tiff&dtype=u1",
+        "op=sum&dtype=f4",
+        "op=sum&format=tiff",
+        "op=sum&format=doc",
+    ],
+)
+def test_what_no_file_holds_is_refused(maps: Site, query: str) -> None:
+    assert maps.ask(f"/reduce/xrf.h5/scan/counts?{query}").status == 400

@@ -19,7 +19,8 @@ import pytest
 import tifffile
 
 from chunkserve.datatypes import opaque
-from tests.faces.conftest import Reply, Site, StartSite, damage
+from tests.conftest import Serve
+from tests.faces.conftest import Reply, Site, StartSite, ask, damage
 from tests.faces.messages import answers, assembled, type_dims, unpacked
 
 RNG = np.random.default_rng(11)
@@ -607,3 +608,37 @@ def test_a_slow_client_holds_the_work_up(tmp_path: Path, start_site: StartSite) 
         sock.recv(1000)
         time.sleep(1.5)
         assert memory() - before < 250 * 2**20  # of 400
+
+
+# ------------------------------------------------------------------ NeXus files
+
+
+def test_a_selection_is_saved_as_a_nexus_file(tmp_path: Path, serve: Serve) -> None:
+    stack = np.arange(3 * 8 * 10, dtype="i4").reshape(3, 8, 10)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        scan = file.create_group("scan")
+        scan.attrs.update({"NX_class": "NXdata", "signal": "data", "axes": ["angle", "y", "x"]})
+        scan["data"] = stack
+        scan["data"].attrs["units"] = "V"
+        scan["angle"], scan["y"], scan["x"] = [0.0, 1.5, 3], np.arange(8) * 2.0, np.arange(11) * 0.5
+        scan["x"].attrs["units"] = "mm"
+        file["text"] = ["a", "bé"]
+        file["lists"] = np.array([np.array([1, 2]), np.array([3])], object).astype(h5py.vlen_dtype("i4"))
+        file["record"] = np.array([(1, 2.5)], [("n", "i4"), ("x", "f8")])
+    url = serve(tmp_path)
+    reply = ask(f"{url}/slice/a.h5/scan/data?sel=1,2:8:2,3:6&format=h5&download=1")
+    assert reply.status == 200, reply.body
+    assert 'filename="a_scan_data.h5"' in reply.headers["content-disposition"]
+    with h5py.File(io.BytesIO(reply.body)) as file:
+        data = file["entry/data"]
+        np.testing.assert_array_equal(data["data"][...], stack[1, 2:8:2, 3:6])
+        assert data["data"].dtype == "i4"
+        assert list(data.attrs["axes"]) == ["y", "x"]
+        np.testing.assert_array_equal(data["y"][...], [4, 8, 12])
+        np.testing.assert_array_equal(data["x"][...], [1.5, 2, 2.5, 3])  # edges
+        assert (data["data"].attrs["units"], data["x"].attrs["units"]) == ("V", "mm")
+    with h5py.File(io.BytesIO(ask(f"{url}/slice/a.h5/text?format=h5").body)) as file:
+        assert file["entry/data/text"].asstr()[...].tolist() == ["a", "bé"]
+    with h5py.File(io.BytesIO(ask(f"{url}/slice/a.h5/record?format=h5").body)) as file:
+        assert file["entry/data/record"][0].tolist() == (1, 2.5)
+    assert ask(f"{url}/slice/a.h5/lists?format=h5").status == 400

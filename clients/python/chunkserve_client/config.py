@@ -12,13 +12,13 @@ A profile is a table of ``chunkserve/client.toml`` in the user's configuration f
 
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import platformdirs
 
-URL_VARIABLE, TOKEN_VARIABLE = "CHUNKSERVE_URL", "CHUNKSERVE_TOKEN"
+URL_VARIABLE, TOKEN_VARIABLE, BROWSER_VARIABLE = "CHUNKSERVE_URL", "CHUNKSERVE_TOKEN", "CHUNKSERVE_BROWSER"
 DEFAULT = "default"
 
 
@@ -35,6 +35,7 @@ class Options:
         cache_memory: Bytes of decoded chunks kept in memory; 0 keeps none.
         cache_disk: Bytes of chunks kept on disk; 0 keeps none.
         cache_folder: Where; by default in the user's cache folder.
+        browser: URL, or path on the notebook's own host, at which browsers reach the server, if not at ``url``.
     """
 
     url: str
@@ -45,6 +46,7 @@ class Options:
     cache_memory: int = 256 << 20
     cache_disk: int = 0
     cache_folder: str = ""
+    browser: str = field(default_factory=lambda: os.environ.get(BROWSER_VARIABLE, ""))
 
     def __repr__(self) -> str:  # a token does not belong into logs
         return f"Options(url={self.url!r})"

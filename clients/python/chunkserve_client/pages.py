@@ -11,11 +11,15 @@ from chunkserve_client.types import HdfType, Message
 if TYPE_CHECKING:
     from chunkserve_client.arrays import Array
     from chunkserve_client.nodes import Group
+    from chunkserve_client.place import Place
 
 MOST_ROWS = 200
 """Lines of a tree."""
 
 THUMBNAIL = 128
+
+FRAME = "width:100%;height:460px;border:1px solid #8884;border-radius:6px"
+"""Of the viewer in a notebook's cell."""
 
 
 def size_text(nbytes: float) -> str:
@@ -76,7 +80,7 @@ def tree_text(name: str, message: Message) -> str:
 def group_html(group: "Group", message: Message) -> str:
     """A group with its tree."""
     head = f"<b>{html.escape(group.place.file)}</b> {html.escape(group.name)}"
-    return f"<div>{head}<pre>{html.escape(tree_text(group.name, message))}</pre></div>"
+    return _with_viewer(group.place, head, f"<pre>{html.escape(tree_text(group.name, message))}</pre>")
 
 
 def array_html(array: "Array") -> str:
@@ -88,7 +92,15 @@ def array_html(array: "Array") -> str:
     ]  # fmt: skip
     cells = "".join(f"<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>" for name, value in facts)
     head = f"<b>{html.escape(place.file)}</b> /{html.escape(place.path)}{level}"
-    return f"<div>{head}<table><tr><td><table>{cells}</table></td><td>{_picture(array)}</td></tr></table></div>"
+    table = f"<table><tr><td><table>{cells}</table></td><td>{_picture(array)}</td></tr></table>"
+    return _with_viewer(place, head, table) if not place.level else f"<div>{head}{table}</div>"
+
+
+def _with_viewer(place: "Place", head: str, still: str) -> str:
+    """The server's viewer, live; and below it, for where that cannot be reached, what stands still."""
+    page = html.escape(place.page())
+    frame = f'<iframe src="{page}" title="{html.escape(place.file)}" loading="lazy" style="{FRAME}"></iframe>'
+    return f"<div>{frame}<details><summary>{head}</summary>{still}</details></div>"
 
 
 def _picture(array: "Array") -> str:

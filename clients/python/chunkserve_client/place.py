@@ -52,6 +52,10 @@ class Place:
         text = urlencode({name: value for name, value in query.items() if value})
         return f"/{face}{pin}/{path}" + (f"?{text}" if text else "")
 
+    def page(self) -> str:
+        """The URL of the viewer's page about it, to be put into other pages: what browsers ask for. Has no token."""
+        return f"{(self.options.browser or self.options.url).rstrip('/')}/embed/{quoted(self.file, self.path)}"
+
     def chunks(self) -> str:
         """The path of the Zarr array, to which ``/zarr.json`` and ``/c/0/0`` are added."""
         view = "".join(f";{name}={value}" for name, value in self.view.items())

@@ -28,7 +28,7 @@ def connect(
         token: Sent with every request; ``$CHUNKSERVE_TOKEN`` or the profile's if it is left out.
         profile: A table of ``chunkserve/client.toml`` in the configuration folder.
         options: Of :class:`chunkserve_client.config.Options`: ``patience``, ``timeout``, ``connections``,
-            ``cache_memory``, ``cache_disk``, ``cache_folder``.
+            ``cache_memory``, ``cache_disk``, ``cache_folder``, ``browser``.
 
     Raises:
         ValueError: No server is named anywhere.

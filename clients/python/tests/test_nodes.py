@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -156,3 +157,15 @@ def test_marks_of_dtypes_need_no_h5py(pair: tuple[File, h5py.File]) -> None:
     assert h5py.check_vlen_dtype(remote["types/ragged"].dtype) == np.dtype("<i4")
     assert h5py.check_enum_dtype(remote["types/enum"].dtype) == {"RED": 0, "GREEN": 1, "BLUE": 42}
     assert "h5py" in sys.modules
+
+
+def test_a_page_has_the_viewer_beside_what_stands_still(pair: tuple[File, h5py.File]) -> None:
+    url = pair[0].place.options.url
+    page = pair[0]["filters/gzip/big"]._repr_html_()
+    assert f'src="{url}/embed/{pair[0].filename}/filters/gzip/big"' in page
+    assert "<details>" in page
+    place = replace(pair[0].place, options=replace(pair[0].place.options, token="secret", browser="/hub/chunkserve/"))
+    shown = File.of(place)._repr_html_()
+    assert f'src="/hub/chunkserve/embed/{pair[0].filename}' in shown
+    assert "secret" not in shown
+    assert "iframe" not in pair[0]["filters/gzip/big"].level(1)._repr_html_()

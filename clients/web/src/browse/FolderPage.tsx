@@ -1,6 +1,7 @@
 import { type KeyboardEvent, useMemo, useRef, useState } from "react";
 import type { Entry, Folder } from "../server/catalogue";
-import { urlOf } from "../server/fetch";
+import { Download } from "../open/Download";
+import { plainUrl } from "../server/fetch";
 import { formatDate, formatSize } from "../server/format";
 import { splitPath } from "../location/url";
 import { matcher } from "./filter";
@@ -84,9 +85,9 @@ function Row({ entry, path }: { entry: Entry; path: string[] }) {
   );
   if (entry.kind === "file")
     return (
-      <a className="entry" href={urlOf("files", to)} title="Download: no HDF5 file by its name">
+      <Download className="entry" href={plainUrl("files", to)} title="Download: no HDF5 file by its name">
         {cells}
-      </a>
+      </Download>
     );
   return (
     <Link className="entry" to={to}>

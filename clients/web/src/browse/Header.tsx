@@ -1,5 +1,6 @@
 import iconUrl from "../icon.svg";
 import { Link } from "./Link";
+import { LogIn } from "./LogIn";
 
 interface Props {
   path: readonly string[];
@@ -26,6 +27,8 @@ export function Header({ path, fileAt }: Props) {
           ))}
         </ol>
       </nav>
+      <span className="spring" />
+      <LogIn />
     </header>
   );
 }

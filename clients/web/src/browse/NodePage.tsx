@@ -1,14 +1,17 @@
 import { lazy, Suspense } from "react";
 import { useQuery } from "../location/useplace";
 import { splitPath } from "../location/url";
-import { type DatasetNode, lookInto, type Meta } from "../server/meta";
+import { type DatasetNode, lookInto, type Meta, type MetaNode } from "../server/meta";
 import { useAsked } from "../server/useasked";
 import { textOf } from "../server/values";
 import { defaultPlot } from "./defaultplot";
 import { Details } from "./Details";
+import { AppFrame } from "../embed/AppFrame";
 import { OpenIn } from "../open/OpenIn";
+import { about, type App } from "../server/about";
 import { Trouble } from "./Trouble";
-import { TITLES, type ViewName, viewsOf } from "./views";
+import { above, nxClass } from "./tree";
+import { type View, viewsOf } from "./views";
 
 const loadImageView = () => import("../image/ImageView");
 const ImageView = lazy(loadImageView);
@@ -43,6 +46,8 @@ interface Shown {
   meta: Meta;
   /** The dataset that is drawn for it: itself, or its default plot. */
   plot?: { path: string; dataset: DatasetNode };
+  /** The ways to look at it, the best first. */
+  views: View[];
 }
 
 /** A node of a file: tabs with the views that fit, the best one open. */
@@ -51,52 +56,53 @@ export function NodePage({ file, inside, embedded = false }: Props) {
   const found = useAsked(`node ${file.join("/")}:${inside}`, () => show(file, inside));
   if (found.state === "failed") return <Trouble error={found.error} inside />;
   if (found.state === "waiting") return <p className="waiting" role="status" aria-label="Loading" />;
-  const { meta, plot } = found.value;
-  const views: ViewName[] = plot ? viewsOf(plot.dataset) : meta.node.kind === "group" ? ["details", "h5web"] : ["details"];
-  const view = views.find((name) => name === query["as"]) ?? views[0] ?? "details";
+  const { plot, views } = found.value;
+  const view = views.find(({ name }) => name === query["as"]) ?? views[0] ?? DETAILS;
   return (
     <div className="node">
-      {view !== "details" && <h1 className="hidden">{splitPath(inside).at(-1) ?? file.at(-1)}</h1>}
+      {view.name !== "details" && <h1 className="hidden">{splitPath(inside).at(-1) ?? file.at(-1)}</h1>}
       {!embedded && (
         <div className="node-head">
           <div role="tablist" aria-label="Views" className="tabs">
-            {views.map((name) => (
+            {views.map(({ name, title }) => (
               <button
                 key={name}
                 type="button"
                 role="tab"
                 id={`tab-${name}`}
-                aria-selected={name === view}
+                aria-selected={name === view.name}
                 aria-controls="view"
                 onClick={() => change({ as: name })}
               >
-                {TITLES[name]}
+                {title}
               </button>
             ))}
           </div>
           {plot && plot.path !== inside && <p className="default-note">default plot: {plot.path}</p>}
           <span className="spring" />
-          <OpenIn file={file} path={plot && view !== "details" ? plot.path : inside} dataset={plot?.dataset} />
+          <OpenIn file={file} path={plot && view.name !== "details" ? plot.path : inside} dataset={plot?.dataset} />
         </div>
       )}
-      <div className="view" role="tabpanel" id="view" aria-labelledby={embedded ? undefined : `tab-${view}`}>
+      <div className="view" role="tabpanel" id="view" aria-labelledby={embedded ? undefined : `tab-${view.name}`}>
         <Suspense fallback={<p className="waiting" role="status" aria-label="Loading" />}>
-          <View view={view} file={file} inside={inside} shown={found.value} />
+          <Shower view={view} file={file} inside={inside} shown={found.value} />
         </Suspense>
       </div>
     </div>
   );
 }
 
-function View({ view, file, inside, shown }: { view: ViewName; file: readonly string[]; inside: string; shown: Shown }) {
+function Shower({ view, file, inside, shown }: { view: View; file: readonly string[]; inside: string; shown: Shown }) {
   const { meta, plot } = shown;
-  if (view === "h5web") return <H5WebView key={`${file.join("/")}:${inside}`} file={file} path={inside} dataset={plot?.dataset} />;
-  if (view === "details" || !plot) return <Details node={meta.node} path={inside} file={file} />;
+  const { name } = view;
+  if (view.page) return <AppFrame key={`${file.join("/")}:${plot?.path ?? inside}`} app={name} file={file} path={plot?.path ?? inside} />;
+  if (name === "h5web") return <H5WebView key={`${file.join("/")}:${inside}`} file={file} path={inside} dataset={plot?.dataset} />;
+  if (name === "details" || !plot) return <Details node={meta.node} path={inside} file={file} />;
   const props: ViewProps = { file, path: plot.path, dataset: plot.dataset, label: labelOf(plot.path, plot.dataset) };
   const key = `${file.join("/")}:${plot.path}`;
-  if (view === "map") return <MapView key={key} {...props} />;
-  if (view === "image") return <ImageView key={key} {...props} />;
-  if (view === "line") return <LineView key={key} {...props} />;
+  if (name === "map") return <MapView key={key} {...props} />;
+  if (name === "image") return <ImageView key={key} {...props} />;
+  if (name === "line") return <LineView key={key} {...props} />;
   return <TableView key={key} {...props} />;
 }
 
@@ -105,7 +111,25 @@ async function show(file: readonly string[], inside: string): Promise<Shown> {
   const meta = await lookInto([...file, ...splitPath(inside)]);
   const path = await defaultPlot(look, inside).catch(() => undefined);
   const dataset = path === undefined ? undefined : await look(path);
-  return path !== undefined && dataset?.kind === "dataset" ? { meta, plot: { path, dataset } } : { meta };
+  const { apps } = await about();
+  if (path === undefined || dataset?.kind !== "dataset") {
+    if (meta.node.kind !== "group") return { meta, views: [DETAILS] };
+    return { meta, views: viewsOf(apps, { classes: [nxClass(meta.node)] }) };
+  }
+  const classes = [nxClass(meta.node), usesClasses(apps) ? await classAbove(look, path) : undefined];
+  return { meta, plot: { path, dataset }, views: viewsOf(apps, { dataset, classes }) };
+}
+
+const DETAILS: View = { name: "details", title: "Details", page: false };
+
+/** Whether an app wants to know the class of the group that a dataset is in, which may be one more question. */
+function usesClasses(apps: readonly App[]): boolean {
+  return apps.some((app) => app.selects.some((selector) => selector.nx_class.length > 0));
+}
+
+async function classAbove(look: (path: string) => Promise<MetaNode>, path: string): Promise<string | undefined> {
+  const group = await look(above(path).at(-1) ?? "/").catch(() => undefined);
+  return group && nxClass(group);
 }
 
 function labelOf(path: string, dataset: DatasetNode): string {

@@ -2,13 +2,16 @@ import { type KeyboardEvent, useCallback, useEffect, useMemo, useRef, useState }
 import { go, here } from "../location/useplace";
 import { splitPath } from "../location/url";
 import { formatShape } from "../server/format";
-import { lookInto, type MetaNode } from "../server/meta";
-import { matcher } from "./filter";
+import { lookEverywhere, lookInto, type MetaNode } from "../server/meta";
+import { useAsked } from "../server/useasked";
 import { Link } from "./Link";
 import { above, isGroup, nxClass, onlyGroup, type Row, rowsOf } from "./tree";
+import { useSettled } from "./usesettled";
 import { useWindow } from "./usewindow";
+import { type Find, finder, isWhole, membersOf } from "./within";
 
 const ROW = 28;
+const PAUSE_MS = 150;
 const MOST_UNFOLDED = 5;
 
 interface Props {
@@ -21,7 +24,15 @@ interface Props {
 export function Tree({ file, inside }: Props) {
   const [typed, setTyped] = useState("");
   const { members, open, toggle } = useMembers(file, inside);
-  const rows = useMemo(() => rowsOf(members, open, typed ? matcher(typed) : undefined), [members, open, typed]);
+  const asked = useSettled(typed.trim(), PAUSE_MS);
+  const all = useAsked(typed ? `everything in ${file.join("/")}` : "", (signal) => lookEverywhere(file, signal));
+  const everything = useMemo(() => (all.value ? membersOf(all.value) : members), [all.value, members]);
+  const isCut = useMemo(() => all.value !== undefined && !isWhole(all.value), [all.value]);
+  const find = useMemo(() => (typed && asked ? finder(asked) : undefined), [typed, asked]);
+  const rows = useMemo(
+    () => (find ? rowsOf(everything, open, (name, node) => find(name, node) !== undefined) : rowsOf(members, open)),
+    [find, everything, members, open],
+  );
   const scroller = useRef<HTMLDivElement>(null);
   const [first, last] = useWindow(scroller, rows.length, ROW);
   const [focused, setFocused] = useState(inside);
@@ -56,8 +67,8 @@ export function Tree({ file, inside }: Props) {
       <input
         type="search"
         className="filter"
-        placeholder="Filter names"
-        aria-label="Filter names in the file"
+        placeholder="Names, classes, attributes"
+        aria-label="Search in the file: names, classes, attributes"
         value={typed}
         onChange={(event) => setTyped(event.target.value)}
       />
@@ -67,6 +78,7 @@ export function Tree({ file, inside }: Props) {
             <TreeRow
               key={row.path}
               row={row}
+              find={find}
               to={[...file, ...splitPath(row.path)]}
               selected={row.path === inside}
               focusable={first + i === focusedAt}
@@ -76,6 +88,12 @@ export function Tree({ file, inside }: Props) {
             />
           ))}
         </div>
+        {find && rows.length === 0 && (
+          <p className="nothing" role="status">
+            {all.state === "waiting" ? "Looking…" : "Nothing in this file."}
+          </p>
+        )}
+        {isCut && <p className="nothing">The file has more objects than are searched here.</p>}
       </div>
     </div>
   );
@@ -83,6 +101,7 @@ export function Tree({ file, inside }: Props) {
 
 interface TreeRowProps {
   row: Row;
+  find: Find | undefined;
   to: string[];
   selected: boolean;
   focusable: boolean;
@@ -91,8 +110,9 @@ interface TreeRowProps {
   onFocus: () => void;
 }
 
-function TreeRow({ row, to, selected, focusable, top, onToggle, onFocus }: TreeRowProps) {
+function TreeRow({ row, find, to, selected, focusable, top, onToggle, onFocus }: TreeRowProps) {
   const group = isGroup(row.node);
+  const said = find?.(row.name, row.node) || hint(row.node);
   return (
     <Link
       to={to}
@@ -105,7 +125,7 @@ function TreeRow({ row, to, selected, focusable, top, onToggle, onFocus }: TreeR
       onFocus={onFocus}
       className="tree-row"
       style={{ top, height: ROW, paddingLeft: 8 + row.depth * 16 }}
-      title={`${row.name}  ${hint(row.node)}`}
+      title={`${row.name}  ${said}`}
     >
       <span
         className={`twist ${group ? (row.open ? "open" : "closed") : "leaf"}`}
@@ -119,7 +139,7 @@ function TreeRow({ row, to, selected, focusable, top, onToggle, onFocus }: TreeR
       />
       <span className={`kind ${row.node.kind}`} aria-hidden="true" />
       <span className="name">{row.name}</span>
-      <span className="hint">{hint(row.node)}</span>
+      <span className="hint">{said}</span>
     </Link>
   );
 }

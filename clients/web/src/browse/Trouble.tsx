@@ -1,5 +1,7 @@
+import { here } from "../location/useplace";
 import { Problem } from "../server/problem";
 import { Link } from "./Link";
+import { LogIn } from "./LogIn";
 
 interface Props {
   error: Error;
@@ -25,7 +27,7 @@ export function Trouble({ error, small = false, inside = false }: Props) {
       <div role="alert">
         <h1>{title}</h1>
         <p>{detail}</p>
-        {error instanceof Problem && error.status === 404 && <p>It may have been moved, or never been here.</p>}
+        {error instanceof Problem && error.status === 404 && <p>It may have been moved, never been here, or not be for everybody.</p>}
       </div>
       <p>
         <button type="button" onClick={() => window.location.reload()}>
@@ -33,6 +35,7 @@ export function Trouble({ error, small = false, inside = false }: Props) {
         </button>{" "}
         <Link to={[]}>All files</Link>
       </p>
+      {here().mode === "embed" && <LogIn />}
     </Element>
   );
 }

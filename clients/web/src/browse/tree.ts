@@ -15,7 +15,7 @@ export interface Row {
 export type Members = ReadonlyMap<string, Readonly<Record<string, MetaNode>>>;
 
 /** Rows of the open groups, in order; with a filter, those that match and what leads to them. */
-export function rowsOf(members: Members, open: ReadonlySet<string>, matches?: (name: string) => boolean): Row[] {
+export function rowsOf(members: Members, open: ReadonlySet<string>, matches?: (name: string, node: MetaNode) => boolean): Row[] {
   const rows: Row[] = [];
   const visit = (group: string, depth: number): boolean => {
     let found = false;
@@ -24,7 +24,7 @@ export function rowsOf(members: Members, open: ReadonlySet<string>, matches?: (n
       const isOpen = isGroup(node) && (open.has(path) || (matches !== undefined && members.has(path)));
       const at = rows.push({ path, name, depth, node, open: isOpen }) - 1;
       const below = isOpen && visit(path, depth + 1);
-      if (matches && !below && !matches(name)) rows.splice(at);
+      if (matches && !below && !matches(name, node)) rows.splice(at);
       else found = true;
     }
     return found;

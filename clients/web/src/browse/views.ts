@@ -1,38 +1,53 @@
-/** The ways to look at a dataset, and which one fits best. */
+/** The ways to look at data, and which one fits best: apps say what they are for, the server which there are. */
 
+import type { App, Selector } from "../server/about";
 import type { DatasetNode } from "../server/meta";
-import { isNumeric, textOf } from "../server/values";
+import { textOf } from "../server/values";
 
-export type ViewName = "map" | "image" | "line" | "table" | "h5web" | "details";
+/** What there is besides apps, for everything. */
+const ALWAYS = { h5web: "H5Web", details: "Details" };
 
-export const TITLES: Record<ViewName, string> = {
-  map: "Map",
-  image: "Image",
-  line: "Line",
-  table: "Table",
-  h5web: "H5Web",
-  details: "Details",
-};
-
-/** The least elements along each side of what is worth an image. */
-const LEAST_SIDE = 3;
-
-/** Views that can show a dataset, the best first. */
-export function viewsOf(dataset: DatasetNode): ViewName[] {
-  const shape = dataset.shape;
-  if (shape === null || shape.length === 0) return ["details", "h5web"];
-  const found: ViewName[] = [];
-  if (isNumeric(dataset.type)) {
-    const isImage = shape.length >= 2 && shape.slice(-2).every((extent) => extent >= LEAST_SIDE);
-    if (isCube(dataset, shape)) found.push("map");
-    if (isImage) found.push("image");
-    if (shape.some((extent) => extent > 1)) found.push("line");
-    if (!isImage && shape.length >= 2) found.push("image");
-  }
-  return [...found, "table", "h5web", "details"];
+export interface View {
+  name: string;
+  title: string;
+  /** Whether it is a page that a package has brought. */
+  page: boolean;
 }
 
-/** Whether every point of a plane has a spectrum, and the file says so. */
-function isCube(dataset: DatasetNode, shape: readonly number[]): boolean {
-  return shape.length === 3 && textOf(dataset.attributes["interpretation"]) === "spectrum";
+/** What is looked at. */
+export interface Looked {
+  /** The dataset that is drawn, if there is one. */
+  dataset?: DatasetNode | undefined;
+  /** NeXus classes of the group in the URL, and of the one that the dataset is in. */
+  classes: readonly (string | undefined)[];
+}
+
+/** Views that can show something, the best first. */
+export function viewsOf(apps: readonly App[], looked: Looked): View[] {
+  const found = apps.flatMap((app) => {
+    const selector = app.selects.find((one) => applies(one, looked));
+    return selector ? [{ app, score: selector.score }] : [];
+  });
+  const views = found.sort((a, b) => b.score - a.score).map(({ app: { name, title, page } }) => ({ name, title, page }));
+  const shape = looked.dataset?.shape;
+  const isSmall = looked.dataset !== undefined && (shape === null || shape?.length === 0);
+  const last = isSmall || !looked.dataset ? ["details", "h5web"] : ["h5web", "details"];
+  return [...views, ...last.map((name) => ({ name, title: ALWAYS[name as keyof typeof ALWAYS], page: false }))];
+}
+
+/** Whether all is true that a selector says. */
+export function applies(selector: Selector, { dataset, classes }: Looked): boolean {
+  const { kinds, rank, sides, longest, nx_class, attributes } = selector;
+  if (nx_class.length && !classes.some((name) => name !== undefined && nx_class.includes(name))) return false;
+  if (!dataset) return !(kinds.length || rank || sides.length || longest || Object.keys(attributes).length);
+  const shape = dataset.shape ?? [];
+  if (kinds.length && !kinds.includes(dataset.type.class)) return false;
+  if (rank && !(dataset.shape && rank[0] <= shape.length && shape.length <= rank[1])) return false;
+  const last = shape.slice(shape.length - sides.length);
+  if (sides.length > shape.length || sides.some((least, i) => (last[i] ?? 0) < least)) return false;
+  if (longest && !shape.some((extent) => extent >= longest)) return false;
+  return Object.entries(attributes).every(([name, wanted]) => {
+    const value = dataset.attributes[name];
+    return value !== undefined && (wanted === "" || textOf(value) === wanted);
+  });
 }

@@ -12,5 +12,6 @@ it("says what is looked at", () => {
     line: { from: [0, 0], to: [5, 5.5] },
     query,
   });
+  expect(messageOf({ mode: "embed", path: [], query: { token: "t", cmap: "Greys" } }, "").query).toEqual({ cmap: "Greys" });
   expect(messageOf({ mode: "embed", path: [], query: {} }, "")).toMatchObject({ index: [], region: null, line: null });
 });

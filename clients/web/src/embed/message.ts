@@ -1,4 +1,5 @@
 import type { Place } from "../location/url";
+import { withoutCredentials } from "../location/carried";
 import { parseLine, parseRegion } from "../image/profile";
 
 /** What an embedded view tells the page around it. */
@@ -14,7 +15,7 @@ export interface Message {
   region: { rows: [number, number]; columns: [number, number] } | null;
   /** Row and column of both ends, or null. */
   line: { from: [number, number]; to: [number, number] } | null;
-  /** All parameters of the view. */
+  /** All parameters of the view, without credentials. */
   query: Record<string, string>;
 }
 
@@ -29,6 +30,6 @@ export function messageOf(place: Place, url: string): Message {
     index: (query["index"] ?? "").split(",").filter(Boolean).map(Number),
     region: region ? { rows: [region.top, region.bottom], columns: [region.left, region.right] } : null,
     line: line ? { from: [...line.from], to: [...line.to] } : null,
-    query: { ...query },
+    query: withoutCredentials(query),
   };
 }

@@ -1,8 +1,11 @@
 import "@h5web/app/styles.css";
-import { App, createBasicFetcher, enableBigIntSerialization, H5GroveProvider } from "@h5web/app";
+import { App, createBasicFetcher, enableBigIntSerialization, type Fetcher, type GetExportURL, H5GroveProvider } from "@h5web/app";
 import { useMemo, useState } from "react";
-import { useQuery } from "../location/useplace";
+import { here, useQuery } from "../location/useplace";
+import { plainUrl } from "../server/fetch";
 import type { DatasetNode } from "../server/meta";
+import { carried, hasCredentials, headers } from "../server/session";
+import { signed } from "../server/signed";
 import { sizeOf } from "../server/values";
 import { levelForTexture, planeOf } from "./limits";
 
@@ -13,7 +16,21 @@ interface Props {
 }
 
 enableBigIntSerialization();
-const fetcher = createBasicFetcher();
+
+/** H5Web's requests, with who asks and what a portal has put into the page's URL. */
+function passingOn(): Fetcher {
+  const fetcher = createBasicFetcher({ headers: headers() });
+  return (url, parameters, options) => fetcher(url, { ...carried(), ...parameters }, options);
+}
+
+/** What H5Web exports by a link is signed when it is followed; where that is not needed H5Web's own way is good. */
+function exporting(file: string): GetExportURL {
+  return (format, { path }, selection, builtIn) => {
+    if (builtIn || !hasCredentials()) return undefined;
+    const parameters = { file, path, format, ...(selection ? { selection } : {}) };
+    return async () => new URL(await signed(plainUrl("h5grove/data", [], parameters)));
+  };
+}
 
 /** H5Web over the file; on a coarser level of it, if a plane would not fit into a texture or be long in coming. */
 export default function H5WebView({ file, path, dataset }: Props) {
@@ -24,6 +41,8 @@ export default function H5WebView({ file, path, dataset }: Props) {
   const level = full ? 0 : wanted;
   const url = useMemo(() => new URL("h5grove", document.baseURI).href, []);
   const name = file.join("/") + (level ? `;level=${level}` : "");
+  const fetcher = useMemo(() => passingOn(), []);
+  const getExportURL = useMemo(() => exporting(name), [name]);
   return (
     <div className="h5web-view">
       {wanted > 0 && plane && (
@@ -40,8 +59,8 @@ export default function H5WebView({ file, path, dataset }: Props) {
         </p>
       )}
       <div className="h5web">
-        <H5GroveProvider key={name} url={url} filepath={name} fetcher={fetcher}>
-          <App initialPath={path} sidebarOpen={false} />
+        <H5GroveProvider key={name} url={url} filepath={name} {...{ fetcher, getExportURL }}>
+          <App initialPath={path} sidebarOpen={here().mode === "embed"} />
         </H5GroveProvider>
       </div>
     </div>

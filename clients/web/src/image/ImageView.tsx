@@ -11,6 +11,7 @@ import { Paint, ViewInUrl } from "./CanvasParts";
 import { CursorSensor, Pointer, Readout } from "./Readout";
 import { Painting } from "./material";
 import { aspectOf, drawnAxis, type PlaneInfo, type Wish } from "./plane";
+import { RingLayer, RingSwitch, useGeometry } from "./Rings";
 import { Slicers } from "./Slicers";
 import { type Scene, type Seen, TileLayer } from "./TileLayer";
 import type { TileCache } from "./tilecache";
@@ -56,10 +57,13 @@ function Deep({ parts, wish, info, cache, names, label }: DeepProps) {
   const style = useStyle(info);
   const onSeen = useCallback((now: Seen) => setSeen(now), []);
   const failed = cache.error();
+  const { told, geometry } = useGeometry(parts, info);
   return (
     <div className="image-view">
       <div className="image-main">
-        <ToolBar tool={tool} info={info} />
+        <ToolBar tool={tool} info={info}>
+          <RingSwitch told={told} geometry={geometry} />
+        </ToolBar>
         <Slicers info={info} drawn={[info.axes.rows, info.axes.columns]} names={names} complete={seen?.complete ?? false} onAhead={setAhead} />
         <div className="canvas-row">
           <div className="canvas" data-testid="canvas" data-complete={seen?.complete ?? false} data-level={seen?.level}>
@@ -75,13 +79,14 @@ function Deep({ parts, wish, info, cache, names, label }: DeepProps) {
               <Paint painting={painting} style={style} />
               <TileLayer scene={scene} cache={cache} painting={painting} onSeen={onSeen} />
               <CursorSensor x={x} y={y} pointer={pointer} />
+              <RingLayer geometry={geometry} x={x} y={y} />
               <ToolLayer tool={tool} x={x} y={y} />
             </VisCanvas>
           </div>
           <ColorBar domain={style.window} scaleType={LIB_SCALE[style.scale]} colorMap={style.map} invertColorMap={style.inverted} withBounds />
         </div>
         {failed && <Trouble error={failed} small />}
-        <Readout {...{ parts, wish, info, cache, pointer, names, label }} level={seen?.level ?? 0} />
+        <Readout {...{ parts, wish, info, cache, pointer, names, label, geometry }} level={seen?.level ?? 0} />
         <ToolResult tool={tool} parts={parts} scene={scene} cache={cache} label={label} />
       </div>
       <ContrastPanel {...{ parts, wish, info, cache, style, seen }} />

@@ -2,8 +2,10 @@ import { useCanvasEvent } from "@h5web/lib";
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { formatFloat32, formatNumber, formatShort } from "../server/format";
 import type { NumericArray } from "../server/npy";
+import type { Geometry } from "./geometry";
 import { isValid } from "./material";
 import { axisName, type DrawnAxis, type PlaneInfo, TILE, toPosition, valueAt, type Wish } from "./plane";
+import { ResolutionText } from "./Rings";
 import { exactTile, SATURATED, type TileCache } from "./tilecache";
 
 const REST_MS = 100;
@@ -54,10 +56,11 @@ interface Props {
   names: readonly string[];
   label: string;
   level: number;
+  geometry: Geometry | undefined;
 }
 
 /** Where the pointer is, and the value there: every digit of the dataset's, and what is drawn if that is coarser. */
-export function Readout({ parts, wish, info, cache, pointer, names, label, level }: Props) {
+export function Readout({ parts, wish, info, cache, pointer, names, label, level, geometry }: Props) {
   const pointed = useSyncExternalStore(pointer.subscribe, pointer.get);
   const exact = useExact(parts, wish, info, pointed);
   if (!pointed)
@@ -86,6 +89,7 @@ export function Readout({ parts, wish, info, cache, pointer, names, label, level
       <span className="value">
         {label} <b data-testid="value">{exact ?? "…"}</b>
       </span>
+      {geometry && <ResolutionText {...{ geometry, row, column }} />}
       <span className="spring" />
       <span>{drawn(cache, wish, info, pointed, level)}</span>
     </p>

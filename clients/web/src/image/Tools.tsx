@@ -1,5 +1,5 @@
 import { type Selection, SelectionTool, SvgElement, SvgLine, SvgRect, DataToHtml } from "@h5web/lib";
-import { useMemo, useState } from "react";
+import { type ReactNode, useMemo, useState } from "react";
 import { Vector3 } from "three";
 import { useQuery } from "../location/useplace";
 import { type DrawnAxis, type PlaneInfo, toPosition, toValue } from "./plane";
@@ -42,7 +42,7 @@ export function useTool(): Tool {
   };
 }
 
-export function ToolBar({ tool, info }: { tool: Tool; info: PlaneInfo }) {
+export function ToolBar({ tool, info, children }: { tool: Tool; info: PlaneInfo; children?: ReactNode }) {
   return (
     <div className="toolbar">
       <div role="group" aria-label="What dragging does" className="segmented">
@@ -52,6 +52,7 @@ export function ToolBar({ tool, info }: { tool: Tool; info: PlaneInfo }) {
           </button>
         ))}
       </div>
+      {children}
       <span className="hint">{TITLES[tool.name][1]}</span>
       <span className="spring" />
       <span className="facts-inline">

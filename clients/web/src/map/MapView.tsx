@@ -1,6 +1,6 @@
 import { AxialSelectionTool, DataCurve, extendDomain, HeatmapVis, ScaleType, SvgElement, SvgRect, useDomain, VisCanvas } from "@h5web/lib";
 import ndarray from "ndarray";
-import { useMemo } from "react";
+import { useMemo, useState } from "react";
 import type { ViewProps } from "../browse/NodePage";
 import { Trouble } from "../browse/Trouble";
 import { useDark } from "../browse/usedark";
@@ -10,11 +10,15 @@ import { percentilesOf } from "../image/profile";
 import { useAxisNames } from "../image/useaxisnames";
 import { useQuery } from "../location/useplace";
 import { splitPath } from "../location/url";
+import { plainUrl } from "../server/fetch";
 import { formatShort } from "../server/format";
 import { reduce } from "../server/reduce";
+import { save } from "../server/signed";
 import { useAsked } from "../server/useasked";
-import { type Band, flat, parseBand, strongest } from "./band";
-import { csvOf, tiffOf } from "./files";
+import { type Band, energies, flat, nearest, parseBand, strongest } from "./band";
+
+/** Files that a map can be saved as, and what is said of them. */
+const FORMS: Record<string, Record<string, string>> = { tiff: { dtype: "f4" }, h5: {}, csv: {} };
 
 /** A map of a band of the spectra of a cube: drawn on the sum of all spectra, both summed on the server. */
 export default function MapView({ file, path, dataset, label }: ViewProps) {
@@ -55,8 +59,8 @@ interface MapProps {
 
 function Map({ parts, band, info, names, label }: MapProps) {
   const [query] = useQuery();
-  const sel = `:,:,${band[0]}:${band[1]}`;
-  const asked = useAsked(`map ${parts.join("/")} ${sel}`, (signal) => reduce(parts, ["sum"], { axis: "2", sel, valid: "1" }, signal));
+  const wanted = { axis: "2", sel: `:,:,${band[0]}:${band[1]}`, valid: "1" };
+  const asked = useAsked(`map ${parts.join("/")} ${wanted.sel}`, (signal) => reduce(parts, ["sum"], wanted, signal));
   const [height = 1, width = 1] = info.shape;
   const values = useMemo(() => (asked.value ? Float32Array.from(flat(asked.value.results["sum"]?.values)) : undefined), [asked.value]);
   const shown = useMemo(() => (values ? percentilesOf([values], [0.5, 99.5], Number.isFinite) : undefined), [values]);
@@ -66,7 +70,6 @@ function Map({ parts, band, info, names, label }: MapProps) {
   const [low = 0, high = 1] = shown ?? [];
   if (asked.error) return <Trouble error={asked.error} small />;
   const ruler = info.axes.rulers[2];
-  const name = `${parts.at(-1) ?? "map"}-${band[0]}-${band[1]}`;
   return (
     <>
       <div className="toolbar">
@@ -77,8 +80,10 @@ function Map({ parts, band, info, names, label }: MapProps) {
         <span className="spring" />
         {values && (
           <>
-            <Save name={`${name}.tiff`} media="image/tiff" make={() => tiffOf(values, width, height)} />
-            <Save name={`${name}.csv`} media="text/csv" make={() => csvOf(values, width)} />
+            <span className="hint">Save as</span>
+            {Object.entries(FORMS).map(([form, more]) => (
+              <Save key={form} form={form} href={plainUrl("reduce", parts, { op: "sum", ...wanted, format: form, download: "1", ...more })} />
+            ))}
           </>
         )}
       </div>
@@ -99,19 +104,22 @@ function Map({ parts, band, info, names, label }: MapProps) {
   );
 }
 
-function Save({ name, media, make }: { name: string; media: string; make: () => BlobPart }) {
-  const save = () => {
-    const url = URL.createObjectURL(new Blob([make()], { type: media }));
-    const link = document.createElement("a");
-    link.href = url;
-    link.download = name;
-    link.click();
-    URL.revokeObjectURL(url);
+/** The map as a file, made by the server of all digits; pictures have float32. */
+function Save({ form, href }: { form: string; href: string }) {
+  const [problem, setProblem] = useState("");
+  const get = () => {
+    save(href).then(
+      () => setProblem(""),
+      (error: unknown) => setProblem((error as Error).message),
+    );
   };
   return (
-    <button type="button" className="plain-button" onClick={save}>
-      {name.split(".").at(-1)}
-    </button>
+    <>
+      <button type="button" className="plain-button" title={`Save the map as ${form}`} onClick={get}>
+        {form}
+      </button>
+      {problem && <span role="alert">{problem}</span>}
+    </>
   );
 }
 
@@ -127,26 +135,24 @@ interface SpectrumProps {
 function Spectrum({ spectrum, band, info, names, log, onBand }: SpectrumProps) {
   const dark = useDark();
   const ruler = info.axes.rulers[2];
-  const [start, step] = ruler?.start !== undefined && ruler.step !== undefined ? [ruler.start, ruler.step] : [0, 1];
-  const at = useMemo(() => spectrum.map((_, i) => start + step * i), [spectrum, start, step]);
+  const at = useMemo(() => energies(ruler, spectrum.length), [ruler, spectrum]);
   const scaleType = log ? ScaleType.Log : ScaleType.Linear;
   const domain = extendDomain(useDomain(spectrum, { scaleType }) ?? [0.1, 1], 0.05, scaleType);
   const ends = [at[0] ?? 0, at.at(-1) ?? 1].sort((a, b) => a - b) as [number, number];
-  const label = [axisName(info, 2, names), ruler?.unit && step !== 1 ? `(${ruler.unit})` : ""].filter(Boolean).join(" ");
+  const label = [axisName(info, 2, names) || "channel", ruler?.unit ? `(${ruler.unit})` : ""].filter(Boolean).join(" ");
   const inside = useMemo(() => spectrum.map((value, i) => (i >= band[0] && i < band[1] ? value : NaN)), [spectrum, band]);
   return (
     <div className="canvas spectrum" data-testid="spectrum">
       <VisCanvas
-        abscissaConfig={{ visDomain: ends, showGrid: true, label, flip: step < 0, formatTick }}
+        abscissaConfig={{ visDomain: ends, showGrid: true, label, flip: (at[0] ?? 0) > (at.at(-1) ?? 0), formatTick }}
         ordinateConfig={{ visDomain: domain, showGrid: true, scaleType, label: "sum", ...(log ? {} : { formatTick }) }}
       >
         <AxialSelectionTool
           axis="x"
           onSelectionEnd={(selection) => {
             if (!selection) return;
-            const found = selection.data.map((point) => (point.x - start) / step).sort((a, b) => a - b) as [number, number];
-            const from = Math.max(0, Math.min(spectrum.length - 1, Math.round(found[0])));
-            onBand([from, Math.max(from + 1, Math.min(spectrum.length, Math.round(found[1]) + 1))]);
+            const found = selection.data.map((point) => nearest(at, point.x)).sort((a, b) => a - b) as [number, number];
+            onBand([found[0], found[1] + 1]);
           }}
         >
           {({ html }) => (

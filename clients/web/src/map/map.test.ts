@@ -1,6 +1,5 @@
 import { expect, it } from "vitest";
-import { flat, parseBand, strongest } from "./band";
-import { csvOf, tiffOf } from "./files";
+import { energies, flat, nearest, parseBand, strongest } from "./band";
 
 it("reads bands from the URL", () => {
   expect(parseBand("3,7", 10)).toEqual([3, 7]);
@@ -16,9 +15,12 @@ it("takes nested lists for what they are", () => {
   expect(flat([[1, 2], [null, "Infinity"]])).toEqual([1, 2, NaN, Infinity]);
 });
 
-it("writes tables and pictures", () => {
-  expect(csvOf([1, 2.5, 3, 4], 2)).toBe("1,2.5\n3,4\n");
-  const view = new DataView(tiffOf(Float32Array.of(1, 2, 3, 4, 5, 6.5), 3, 2));
-  expect([view.getUint16(0), view.getUint16(2, true)]).toEqual([0x4949, 42]);
-  expect(view.getFloat32(view.byteLength - 4, true)).toBe(6.5);
+it("knows where channels are", () => {
+  expect(energies({ unit: "keV", start: 1, step: 0.5 }, 3)).toEqual([1, 1.5, 2]);
+  expect(energies({ unit: "eV", values: [1, 10, 100] }, 3)).toEqual([1, 10, 100]);
+  expect(energies({ unit: "eV", values: [1, null, 100] }, 3)).toEqual([0, 1, 2]);
+  expect(energies({ unit: "eV", values: [1, 5, 3] }, 3)).toEqual([0, 1, 2]);
+  expect(energies(undefined, 2)).toEqual([0, 1]);
+  expect([-5, 4, 60, 1e9].map((energy) => nearest([1, 10, 100], energy))).toEqual([0, 0, 2, 2]);
+  expect(nearest([100, 10, 1], 9)).toBe(1);
 });

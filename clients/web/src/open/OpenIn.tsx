@@ -1,7 +1,11 @@
-import { useEffect, useRef, useState } from "react";
-import { useQuery } from "../location/useplace";
+import { useEffect, useState } from "react";
+import { withoutCredentials } from "../location/carried";
+import { formatPlace } from "../location/url";
+import { here, useQuery } from "../location/useplace";
 import type { DatasetNode } from "../server/meta";
 import { isNumeric } from "../server/values";
+import { Download } from "./Download";
+import { Popup } from "./Popup";
 import { downloads, type Snippet, snippetsFor, type Subject } from "./snippets";
 import { selectionInUrl } from "./selection";
 
@@ -30,9 +34,7 @@ export function OpenIn({ file, path, dataset }: Props) {
         <ul className="downloads">
           {downloads(subject).map(({ name, href }) => (
             <li key={name}>
-              <a href={href} download>
-                {name === "whole file" ? `the file ${file.at(-1) ?? ""}` : `dataset as ${name}`}
-              </a>
+              <Download href={href}>{name === "whole file" ? `the file ${file.at(-1) ?? ""}` : `dataset as ${name}`}</Download>
             </li>
           ))}
           {part &&
@@ -40,9 +42,7 @@ export function OpenIn({ file, path, dataset }: Props) {
               .slice(1)
               .map(({ name, href }) => (
                 <li key={`part ${name}`}>
-                  <a href={href} download>
-                    this selection as {name}
-                  </a>
+                  <Download href={href}>this selection as {name}</Download>
                 </li>
               ))}
         </ul>
@@ -53,11 +53,17 @@ export function OpenIn({ file, path, dataset }: Props) {
           <SnippetRow key={snippet.name} snippet={snippet} />
         ))}
       </Popup>
-      <CopyButton text={() => window.location.href} title="Copy a link to this view">
+      <CopyButton text={linkHere} title="Copy a link to this view">
         Link
       </CopyButton>
     </>
   );
+}
+
+/** The URL of this view, without what shows who has asked. */
+function linkHere(): string {
+  const place = here();
+  return new URL(formatPlace({ ...place, query: withoutCredentials(place.query) }), document.baseURI).href;
 }
 
 function SnippetRow({ snippet }: { snippet: Snippet }) {
@@ -104,35 +110,4 @@ async function copy(text: string): Promise<void> {
   // eslint-disable-next-line @typescript-eslint/no-deprecated -- there is no other way without a secure context
   document.execCommand("copy");
   area.remove();
-}
-
-/** A button with something below it, which closes when one turns to something else. */
-function Popup({ title, children }: { title: string; children: React.ReactNode }) {
-  const [open, setOpen] = useState(false);
-  const box = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    if (!open) return;
-    const leave = (event: Event) => {
-      const away = event instanceof KeyboardEvent ? event.key === "Escape" : !box.current?.contains(event.target as Node);
-      if (away) setOpen(false);
-    };
-    document.addEventListener("pointerdown", leave);
-    document.addEventListener("keydown", leave);
-    return () => {
-      document.removeEventListener("pointerdown", leave);
-      document.removeEventListener("keydown", leave);
-    };
-  }, [open]);
-  return (
-    <div className="popup-box" ref={box}>
-      <button type="button" className="plain-button" aria-expanded={open} aria-haspopup="dialog" onClick={() => setOpen(!open)}>
-        {title}
-      </button>
-      {open && (
-        <div className="popup" role="dialog" aria-label={title}>
-          {children}
-        </div>
-      )}
-    </div>
-  );
 }

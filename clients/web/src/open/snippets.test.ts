@@ -34,9 +34,9 @@ describe("snippets", () => {
 
 it("downloads have the formats that fit", () => {
   const names = (found: { name: string }[]) => found.map(({ name }) => name);
-  expect(names(downloads(subject))).toEqual(["whole file", "npy", "tiff", "json"]);
-  expect(names(downloads(subject, "3,0:5,2:4"))).toEqual(["whole file", "npy", "csv", "tiff", "json"]);
-  expect(names(downloads({ ...subject, shape: [5], numeric: false }))).toEqual(["whole file", "npy", "csv", "json"]);
+  expect(names(downloads(subject))).toEqual(["whole file", "npy", "tiff", "h5", "json"]);
+  expect(names(downloads(subject, "3,0:5,2:4"))).toEqual(["whole file", "npy", "csv", "tiff", "h5", "json"]);
+  expect(names(downloads({ ...subject, shape: [5], numeric: false }))).toEqual(["whole file", "npy", "csv", "h5", "json"]);
   expect(names(downloads({ ...subject, shape: undefined }))).toEqual(["whole file"]);
   expect(downloads(subject, "3,0:5,2:4")[1]?.href).toBe(
     "https://lab.example/data/slice/raw/run%201.nxs/entry/data/data?format=npy&download=1&sel=3,0:5,2:4",

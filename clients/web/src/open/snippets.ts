@@ -41,7 +41,7 @@ export function downloads(subject: Subject, sel = ""): { name: string; href: str
   const found = [{ name: "whole file", href: url(subject, "files") }];
   if (shape === undefined) return found;
   const rank = sel ? sel.split(",").filter((part) => part.includes(":")).length : shape.length;
-  const formats = ["npy", ...(rank <= 2 ? ["csv"] : []), ...(numeric && rank >= 2 && rank <= 3 ? ["tiff"] : []), "json"];
+  const formats = ["npy", ...(rank <= 2 ? ["csv"] : []), ...(numeric && rank >= 2 && rank <= 3 ? ["tiff"] : []), "h5", "json"];
   const query = sel ? `&sel=${sel}` : "";
   return [...found, ...formats.map((name) => ({ name, href: `${url(subject, "slice", path(subject))}?format=${name}&download=1${query}` }))];
 }

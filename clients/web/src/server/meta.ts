@@ -63,6 +63,11 @@ export function lookInto(path: readonly string[]): Promise<Meta> {
   return found;
 }
 
+/** The root of a file with all that is below it. */
+export async function lookEverywhere(file: readonly string[], signal?: AbortSignal): Promise<MetaNode> {
+  return (await askJson<Meta>(urlOf("meta", file, { depth: "all", format: "json" }), signal)).node;
+}
+
 /** Ask anew from now on: files may have changed. */
 export function forget(): void {
   known.clear();
