@@ -119,6 +119,13 @@ def query(url: str) -> dict[str, str]:
     return {name: values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
 
 
+def wait_for_query(page: Any, holds: str, known: object = None) -> dict[str, str]:
+    """The parameters of a page's URL, as soon as something holds of them: JavaScript about ``q`` and ``known``."""
+    script = f"(known) => {{ const q = Object.fromEntries(new URLSearchParams(location.search)); return {holds}; }}"
+    page.wait_for_function(script, arg=known)
+    return query(page.url)
+
+
 def axe(page: Any, script: str) -> list[str]:
     """What axe finds wrong on a page, in words."""
     page.evaluate(script)

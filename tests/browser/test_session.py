@@ -14,7 +14,7 @@ import pytest
 
 from chunkserve.identity.keys import KeyStore
 from tests.browser.conftest import Visit
-from tests.browser.look import BUILT, WHY_NOT, Canvas, axe, query
+from tests.browser.look import BUILT, WHY_NOT, Canvas, axe, query, wait_for_query
 from tests.browser.test_viewer import AXE
 from tests.conftest import Server
 from tests.faces.conftest import Site
@@ -120,9 +120,9 @@ def test_rings_are_where_braggs_law_has_them(lab: Site, page: Any, artefacts: Pa
     assert page.locator("[data-testid=ring]").count() == 0
     page.get_by_role("button", name="Rings").click()
     page.wait_for_selector("[data-testid=ring]")
+    wait_for_query(page, "q.rings === '1'")
     page.wait_for_timeout(500)
     page.screenshot(path=artefacts / "rings.png")
-    assert query(page.url)["rings"] == "1"
     scale = min(canvas.box()["height"] / SHAPE[0], canvas.box()["width"] / SHAPE[1])
     rings = page.locator("[data-testid=ring]")
     assert rings.count() >= 3
@@ -156,8 +156,7 @@ def test_rings_are_where_braggs_law_has_them(lab: Site, page: Any, artefacts: Pa
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
     page.set_viewport_size({"width": 1200, "height": 800})
     page.get_by_role("button", name="Rings").click()
-    page.wait_for_timeout(300)
-    assert page.locator("[data-testid=ring]").count() == 0
+    page.locator("[data-testid=ring]").first.wait_for(state="detached")
 
 
 def test_there_is_no_switch_where_nothing_is_known(lab: Site, page: Any) -> None:
