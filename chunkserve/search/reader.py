@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from chunkserve.search.schema import BUSY_SECONDS, SEPARATOR
+from chunkserve.search.schema import BUSY_SECONDS, FIGURES, SEPARATOR
 
 STEPS = 10_000
 """Of SQLite's virtual machine, between two looks at the clock."""
@@ -60,8 +60,8 @@ class Reader:
         return (info.st_dev, info.st_ino) == self._file
 
     def figures(self) -> dict[str, float]:
-        """All of :data:`FIGURES`."""
-        return dict(self._base.execute("SELECT name, value FROM figures"))
+        """All of :data:`FIGURES`; zeros as long as an index is being set up."""
+        return dict.fromkeys(FIGURES, 0.0) | dict(self._base.execute("SELECT name, value FROM figures"))
 
     def size(self) -> int:
         """Bytes of the index."""

@@ -1,13 +1,15 @@
 """The index knows what is served, follows what changes, forgets what is gone, and opens nothing that lies on tape."""
 
+import contextlib
 import os
+import sqlite3
 from pathlib import Path
 
 import h5py
 import pytest
 
 from chunkserve.errors import BadRequest, Busy
-from chunkserve.search.schema import DONE, FAILED, OFFLINE, OTHER, PENDING, locked
+from chunkserve.search.schema import DONE, FAILED, OFFLINE, OTHER, PENDING, TABLES, locked
 from chunkserve.sources.roots import Place, Roots
 from tests.search.conftest import Library, OpenLibrary, write_scan
 
@@ -246,3 +248,13 @@ def test_what_may_not_be_listed_is_not_found(library: OpenLibrary, tmp_path: Pat
     (lib.folder / "closed").symlink_to(tmp_path / "private")
     write_scan(tmp_path / "private" / "b.h5")
     assert lib.paths("lysozyme") == ["open/a.h5:/entry/sample/name"]
+
+
+def test_an_index_that_is_being_set_up_is_asked_without_an_error(library: OpenLibrary) -> None:
+    lib = library()
+    write_scan(lib.folder / "a.h5")
+    lib.index.close()
+    Path(lib.path).unlink()
+    with contextlib.closing(sqlite3.connect(lib.path)) as base:
+        base.executescript(TABLES)  # as a writer leaves it before its first row
+    assert lib.page("scan") == {"results": [], "cursor": None, "complete": False}
