@@ -21,7 +21,6 @@ import numpy as np
 import pytest
 
 from chunkserve import __version__
-from chunkserve.search.indexer import NICENESS
 from chunkserve.settings import Settings
 
 COMMANDS = ["serve", "demo", "inspect", "warm", "index", "cache", "keys", "settings"]
@@ -242,11 +241,9 @@ class Running:
         return found
 
     def workers(self) -> set[int]:
-        """Processes that the supervisor has started, but for the one that indexes."""
+        """Processes that the supervisor has started; one of them indexes, unless that is switched off."""
         pid = self.process.pid
-        return {
-            child for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()) if serves(child)
-        }
+        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
     def end(self, number: signal.Signals) -> tuple[int, str]:
         """Tell it to stop; exit status and complaints."""
@@ -282,14 +279,6 @@ def start() -> Iterator[Start]:
 def get(url: str) -> bytes:
     with urllib.request.urlopen(url, timeout=20) as reply:
         return reply.read()
-
-
-def serves(pid: int) -> bool:
-    """Whether a process is not the one that indexes after those who serve."""
-    try:
-        return os.getpriority(os.PRIO_PROCESS, pid) < NICENESS
-    except ProcessLookupError:
-        return False
 
 
 def eventually(check: Callable[[], bool], seconds: float = 15) -> bool:
@@ -433,7 +422,7 @@ def test_no_process_outlives_a_killed_supervisor_and_its_workers(folder: Path, t
 
 
 def test_a_worker_that_dies_is_replaced(folder: Path, start: Start) -> None:
-    running = start("serve", folder, "--port=0", "--workers=1")
+    running = start("serve", folder, "--port=0", "--workers=1", "--search=no")
     base = running.start()
     assert get(f"{base}/healthz")
     (first,) = running.workers()
@@ -447,7 +436,7 @@ def test_a_worker_that_dies_is_replaced(folder: Path, start: Start) -> None:
 
 
 def test_sighup_replaces_every_worker_and_no_request_is_lost(folder: Path, start: Start) -> None:
-    running = start("serve", folder, "--port=0", "--workers=2", "--log-level=warning")
+    running = start("serve", folder, "--port=0", "--workers=2", "--log-level=warning", "--search=no")
     base = running.start()
     assert eventually(lambda: len(running.workers()) == 2)
     before = running.workers()
